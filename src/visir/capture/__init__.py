@@ -1,0 +1,1 @@
+"""Anything into screenshots, page by page."""

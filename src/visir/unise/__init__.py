@@ -1,0 +1,1 @@
+"""UniSE: embedding models for text, screenshots, and both together."""
