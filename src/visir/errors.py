@@ -4,6 +4,7 @@
     ├── CaptureError            a source could not be turned into screenshots
     │   ├── UnsupportedError    no renderer knows this kind of file
     │   ├── MissingToolError    the renderer is not installed
+    │   ├── PartialCaptureError some pages could not be drawn, the others were
     │   └── CaptureTimeout      the renderer took too long
     ├── StoreError              the index could not be opened or written
     │   └── ModelMismatchError  the index was built with another model
@@ -38,6 +39,10 @@ class UnsupportedError(CaptureError):
 
 class MissingToolError(CaptureError):
     """The renderer that this kind of file needs is not installed."""
+
+
+class PartialCaptureError(CaptureError):
+    """Some pages could not be drawn; it is raised after the others were delivered."""
 
 
 class CaptureTimeout(CaptureError):

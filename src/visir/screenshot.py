@@ -88,11 +88,11 @@ class Query:
 
     Args:
         text: the words of the query, or empty.
-        image: the picture of the query as the bytes of an image file, or ``None``.
+        image: the picture of the query, or ``None``.
     """
 
     text: str = ""
-    image: bytes | None = field(default=None, repr=False)
+    image: Screenshot | None = None
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,15 @@ class CaptureOptions:
 
     Args:
         ocr: read pages that have no text of their own with tesseract, where it is installed.
+        ocr_language: tesseract's language codes, joined by ``+``.
         timeout: seconds a source may keep its reader waiting before it is given up; every page delivered adds one second.
         max_pages: pages after which a source is cut off.
         private_hosts: let web capture reach loopback, private and link-local addresses.
-        memory: bytes of address space the renderer may take, 0 for no limit; not applied to the browser and LibreOffice.
+        memory: bytes of address space a renderer may take, 0 for no limit; not applied to the browser and LibreOffice.
     """
 
     ocr: bool = False
+    ocr_language: str = "eng"
     timeout: float = 60.0
     max_pages: int = 20_000
     private_hosts: bool = True

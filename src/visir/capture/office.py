@@ -1,0 +1,108 @@
+"""Office files into screenshots: LibreOffice makes a PDF, and the PDF's pages are captured."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from visir.capture import pdf
+from visir.capture.options import CaptureOptions
+from visir.errors import CaptureError, MissingToolError
+from visir.screenshot import Screenshot
+
+# A profile of our own: no macros, and nothing that a document links to is fetched.
+_PROFILE = """<?xml version="1.0" encoding="UTF-8"?>
+<oor:items xmlns:oor="http://openoffice.org/2001/registry" xmlns:xs="http://www.w3.org/2001/XMLSchema"
+ xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+<item oor:path="/org.openoffice.Office.Common/Security/Scripting"><prop oor:name="MacroSecurityLevel" oor:op="fuse"><value>3</value></prop></item>
+<item oor:path="/org.openoffice.Office.Common/Security/Scripting"><prop oor:name="DisableMacrosExecution" oor:op="fuse"><value>true</value></prop></item>
+<item oor:path="/org.openoffice.Office.Common/Security/Scripting"><prop oor:name="DisableActiveContent" oor:op="fuse"><value>true</value></prop></item>
+<item oor:path="/org.openoffice.Office.Common/Security/Scripting"><prop oor:name="BlockUntrustedRefererLinks" oor:op="fuse"><value>true</value></prop></item>
+<item oor:path="/org.openoffice.Office.Common/Misc"><prop oor:name="FirstRun" oor:op="fuse"><value>false</value></prop></item>
+</oor:items>
+"""
+_HEAD_START = 0.5
+_KNOWN_PLACES = ("/Applications/LibreOffice.app/Contents/MacOS/soffice", "C:/Program Files/LibreOffice/program/soffice.exe")
+
+
+@cache
+def find_soffice() -> str | None:
+    """Return LibreOffice's path (``VISIR_SOFFICE``, else the search path, else the usual places), or ``None``."""
+    named = os.environ.get("VISIR_SOFFICE") or shutil.which("soffice") or shutil.which("libreoffice")
+    return named or next((place for place in _KNOWN_PLACES if Path(place).exists()), None)
+
+
+class Office:
+    """LibreOffice kept running in the background, so that only the first of many files waits for its start.
+
+    A second LibreOffice with the same profile hands its work to the one that runs. Nothing here bounds its time: the
+    worker process that this runs in is ended from outside, and LibreOffice with it.
+    """
+
+    def __init__(self, options: CaptureOptions) -> None:
+        self._options = options
+        self._folder = Path(tempfile.mkdtemp(prefix="visir-office-"))
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def capture(self, path: Path) -> Iterator[Screenshot]:
+        """Yield the pages of an Office file.
+
+        Raises:
+            MissingToolError: LibreOffice is not installed.
+            CaptureError: LibreOffice cannot read the file.
+        """
+        uri = str(path)
+        soffice = find_soffice()
+        if soffice is None:
+            raise MissingToolError(uri, "needs LibreOffice: install it (Debian and Ubuntu: apt install libreoffice) and index again")
+        with tempfile.TemporaryDirectory(prefix="visir-pdf-") as folder:
+            # A name of our own: LibreOffice takes some characters of a file name for options or addresses.
+            source = Path(folder, "document" + path.suffix.lower())
+            shutil.copyfile(path, source)
+            self._convert(soffice, source)
+            target = source.with_suffix(".pdf")
+            if not target.exists():
+                raise CaptureError(uri, "cannot be opened by LibreOffice: damaged, encrypted, or not what its name says")
+            date = _date(path)
+            for shot in pdf.render(target, self._options, uri):
+                yield replace(shot, date=date)
+
+    def _convert(self, soffice: str, source: Path) -> None:
+        base = self._base(soffice)
+        if self._server is None or self._server.poll() is not None:
+            # It ends after the first conversion unless a document is open.
+            held_open = self._folder / "held-open.txt"
+            held_open.write_text("visir", encoding="utf-8")
+            self._server = _spawn([*base, str(held_open)])
+            # Long enough for it to claim the profile, so that the next process hands over; else each does its own work.
+            time.sleep(_HEAD_START)
+        _spawn([*base, "--convert-to", "pdf", "--outdir", str(source.parent), str(source)]).wait()
+
+    def _base(self, soffice: str) -> list[str]:
+        settings = self._folder / "user" / "registrymodifications.xcu"
+        if not settings.exists():
+            settings.parent.mkdir(parents=True, exist_ok=True)
+            settings.write_text(_PROFILE, encoding="utf-8")
+        return [soffice, f"-env:UserInstallation={self._folder.as_uri()}", "--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck"]
+
+
+def _date(path: Path) -> str:
+    """Return when an Office file says it was changed; the PDF made of it only knows today."""
+    with contextlib.suppress(zipfile.BadZipFile, KeyError, OSError), zipfile.ZipFile(path) as archive:
+        for part in {"docProps/core.xml", "meta.xml"} & set(archive.namelist()):
+            found = re.search(rb"<(?:dcterms:modified|dc:date)[^>]*>(\d{4}-\d\d-\d\d)", archive.open(part).read(1 << 20))
+            if found:
+                return found[1].decode()
+    return ""
+
+
+def _spawn(command: list[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
