@@ -1,0 +1,65 @@
+"""What every embedding model of visir looks like from outside, and how one is loaded by name."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visir.errors import ModelError
+from visir.screenshot import Query, Screenshot
+
+Vectors = NDArray[np.float32]
+WEIGHTS = Path(__file__).parent / "weights"
+DEFAULT_MODEL = "text"
+
+
+class Embedder(Protocol):
+    """A model that puts queries and documents into one space.
+
+    Attributes:
+        name: the model's name.
+        revision: digest of its weights and its preprocessing; vectors of different revisions must not be compared.
+        dim: length of its vectors.
+        reads: ``"pixels"`` if it looks at pictures, ``"text"`` if it needs a page's words.
+        calibration: (midpoint, width) of the similarities between a query and a page that answers it; see docs/search.md.
+    """
+
+    name: str
+    revision: str
+    dim: int
+    reads: Literal["pixels", "text"]
+    calibration: tuple[float, float]
+
+    def encode_query(self, queries: Sequence[Query | str]) -> Vectors:
+        """Embed queries of text, picture or both into float32 vectors of length 1, shape (n, dim)."""
+
+    def encode_document(self, documents: Sequence[Screenshot | str]) -> Vectors:
+        """Embed screenshots or texts into float32 vectors of length 1, shape (n, dim)."""
+
+    def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
+        """Return the cosine of every query with every document, shape (queries, documents)."""
+
+
+def load_embedder(name: str = DEFAULT_MODEL) -> Embedder:
+    """Load a model that visir ships, or a model folder.
+
+    Args:
+        name: ``"text"`` for the page text encoder, or the path of a model folder.
+
+    Raises:
+        ModelError: there is no such model, or its files are damaged.
+    """
+    folder = WEIGHTS / name if (WEIGHTS / name / "config.json").is_file() else Path(name)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        shipped = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
+        raise ModelError(f"there is no model {name!r}: name one that visir ships ({shipped}) or a folder with its config.json") from error
+    if config.get("kind") == "text-onnx":
+        from visir.unise.onnx import TextEmbedder
+
+        return TextEmbedder(folder, config)
+    raise ModelError(f"{folder}: config.json names the unknown kind of model {config.get('kind')!r}: a newer visir may read it")

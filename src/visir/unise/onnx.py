@@ -1,0 +1,107 @@
+"""Models that run in onnxruntime: no torch for people who only search."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from visir.errors import ModelError, QueryError
+from visir.screenshot import Query, Screenshot
+from visir.unise.embedder import Vectors
+from visir.unise.wordpiece import WordPiece
+
+_BATCH = 16
+
+
+class TextEmbedder:
+    """The paper's first family of baselines: a page's words through a sentence encoder (all-MiniLM-L6-v2, int8).
+
+    A page is its title and its first `max_tokens` tokens. A picture in a query counts by the words that capture found
+    on it, and adds to the query's text as the paper composes queries: the sum of both vectors.
+
+    Args:
+        folder: holds ``model.onnx`` and ``vocab.txt``, as written by `visir.unise.export`.
+        config: the folder's ``config.json``.
+    """
+
+    reads: Literal["pixels", "text"] = "text"
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self.name: str = config["name"]
+        self.revision: str = config["revision"]
+        self.dim: int = config["dim"]
+        low, high = config["calibration"]
+        self.calibration: tuple[float, float] = (low, high)
+        self._max_tokens: int = config["max_tokens"]
+        self._tokens = WordPiece(folder / "vocab.txt")
+        self._session = open_session(folder / "model.onnx")
+
+    def encode_query(self, queries: Sequence[Query | str]) -> Vectors:
+        """Embed queries; see `Embedder`.
+
+        Raises:
+            QueryError: a query's picture has no words.
+        """
+        vectors = np.zeros((len(queries), self.dim), np.float32)
+        texts: list[str] = []
+        owners: list[int] = []
+        for number, query in enumerate(queries):
+            query = Query(query) if isinstance(query, str) else query
+            if query.image is not None and not query.image.text:
+                raise QueryError("the text model finds pictures by the words on them, and this picture has none that tesseract could read")
+            for text in (query.text, query.image.text if query.image else ""):
+                if text:
+                    texts.append(text)
+                    owners.append(number)
+        for owner, vector in zip(owners, self._encode(texts), strict=True):
+            vectors[owner] += vector
+        return normalise(vectors)
+
+    def encode_document(self, documents: Sequence[Screenshot | str]) -> Vectors:
+        """Embed pages by title and words; see `Embedder`."""
+        return self._encode([text if isinstance(text, str) else f"{text.title}\n{text.text}" for text in documents])
+
+    def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
+        """Return the cosine of every query with every document."""
+        return queries @ documents.T
+
+    def _encode(self, texts: Sequence[str]) -> Vectors:
+        vectors = np.zeros((len(texts), self.dim), np.float32)
+        # Characters bound the tokenizer's work: no vocabulary makes a token out of more than some twenty.
+        rows = [[self._tokens.start, *self._tokens(text[: self._max_tokens * 20])[: self._max_tokens - 2], self._tokens.end] for text in texts]
+        # Texts of like length go together, so that little is spent on padding.
+        order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
+        for start in range(0, len(order), _BATCH):
+            batch = order[start : start + _BATCH]
+            longest = len(rows[batch[-1]])
+            ids = np.full((len(batch), longest), self._tokens.padding, np.int64)
+            for line, number in enumerate(batch):
+                ids[line, : len(rows[number])] = rows[number]
+            mask = np.arange(longest) < np.array([[len(rows[number])] for number in batch])
+            vectors[batch] = self._session.run(None, {"input_ids": ids, "attention_mask": mask.astype(np.int64)})[0]
+        return vectors
+
+
+def normalise(vectors: Vectors) -> Vectors:
+    """Scale vectors to length 1; a zero vector stays."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+
+
+def open_session(path: Path) -> Any:
+    """Open an ONNX file in onnxruntime with as many threads as ``OMP_NUM_THREADS`` says, or as there are cores.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own error classes have no common base
+        raise ModelError(f"{path} is missing or damaged: {str(error).splitlines()[0]}; install visir again") from error
