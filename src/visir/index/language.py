@@ -1,0 +1,65 @@
+"""Which language a page is in: by its script, else by the small words that each language cannot do without."""
+
+import re
+from collections import Counter
+
+_SMALL_WORDS = {
+    "en": "the of and to in is for that with are this be on as by it or from an you can not which",
+    "de": "der die und das ist nicht mit den ein eine auf für von dem werden sich auch es wird im zu",
+    "fr": "le la les des et est une pour que dans vous pas sur avec qui par ce du au sont être ou",
+    "es": "el la los las de que y en un una es para con por se del no su como al más lo",
+    "it": "il la di che e è un una per con non sono del della dei si le gli nel alla da come",
+    "pt": "o a os as de que e do da em um uma para com não por se na no mais dos ao é",
+    "nl": "de het een van en is dat niet op te zijn met voor die in aan wordt ook u of bij",
+    "sv": "och att det som en är på för av med den till inte om ett har de kan du så vid",
+    "da": "og at det er en til på som for af med den ikke de et har kan der du om ved",
+    "nb": "og det er som på for av med den til ikke et har de kan du om ved eller fra en",
+    "fi": "ja on ei se että tai kun ole voi mutta niin joka sen tämä myös ovat kuin",
+    "pl": "i w na z do się nie jest to że o jak przez dla po od są lub oraz być",
+    "cs": "a v na se je že to s z do jako pro není o nebo by jsou aby při také",
+    "hu": "a az és hogy nem egy is van ez meg csak vagy de kell lehet mint el ha",
+    "ro": "și de la în cu pe nu este un o care să din pentru mai sau fi prin ca",
+    "tr": "ve bir bu için ile da de olarak daha gibi en çok olan veya ne değil",
+    "vi": "và của là có cho không được trong các một những này với để khi người",
+    "id": "dan yang di untuk dengan ini dari pada tidak adalah dalam akan atau itu ke dapat",
+}
+_BY_WORD: dict[str, list[str]] = {}
+for _code, _words in _SMALL_WORDS.items():
+    for _word in _words.split():
+        _BY_WORD.setdefault(_word, []).append(_code)
+
+_SCRIPTS = (
+    ("ja", re.compile("[\u3040-\u30ff]")),
+    ("ko", re.compile("[\uac00-\ud7af\u1100-\u11ff]")),
+    ("zh", re.compile("[\u4e00-\u9fff]")),
+    ("ru", re.compile("[\u0400-\u04ff]")),
+    ("el", re.compile("[\u0370-\u03ff]")),
+    ("ar", re.compile("[\u0600-\u06ff]")),
+    ("he", re.compile("[\u0590-\u05ff]")),
+    ("th", re.compile("[\u0e00-\u0e7f]")),
+    ("hi", re.compile("[\u0900-\u097f]")),
+)
+_SAMPLE = 3000
+
+
+def guess_language(text: str) -> str:
+    """Return the ISO 639-1 code of a text's language, or an empty string where too little speaks for any.
+
+    A script names the commonest language written in it: Cyrillic is taken for Russian.
+    """
+    sample = text[:_SAMPLE].lower()
+    letters = sum(map(str.isalpha, sample))
+    for code, script in _SCRIPTS:
+        # A page that names a few kana or Greek letters is not in that language.
+        if letters and len(script.findall(sample)) > 0.15 * letters:
+            return code
+    votes: Counter[str] = Counter()
+    words = re.findall(r"[^\W\d_]+", sample)
+    for word in words:
+        for code in _BY_WORD.get(word, ()):
+            # A word that several languages share says less.
+            votes[code] += 1 / len(_BY_WORD[word])  # type: ignore[assignment]
+    if not votes:
+        return ""
+    code, weight = votes.most_common(1)[0]
+    return code if weight >= 2 and weight >= 0.04 * len(words) else ""

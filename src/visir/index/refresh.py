@@ -1,0 +1,342 @@
+"""Bring an index up to date with what is on disk: what is new, changed, renamed or gone."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from visir.capture import Worker
+from visir.capture.kinds import kind_of_name
+from visir.errors import CaptureError, MissingToolError, PartialCaptureError
+from visir.index.language import guess_language
+from visir.index.paths import is_address, is_below, name_of, path_of
+from visir.index.store import Document, Store, new_edition, pack_boxes
+from visir.screenshot import Screenshot
+from visir.unise.embedder import Embedder
+
+_EMBED_PAGES = 16
+_COMMIT_PAGES = 256
+_COMMIT_SECONDS = 5.0
+_OPTIMISE_PAGES = 5_000
+
+
+@dataclass
+class Summary:
+    """What a refresh did, and how far it is while it runs.
+
+    Args:
+        files: files found.
+        done: files dealt with.
+        indexed: files captured and embedded.
+        unchanged: files left as they are.
+        renamed: files known under another name, not embedded again.
+        removed: documents whose files are gone.
+        failed: files that could not be captured, or not whole.
+        skipped: files of kinds that visir does not read.
+        pages: pages embedded.
+        current: the file at work.
+        seconds: time taken.
+    """
+
+    files: int = 0
+    done: int = 0
+    indexed: int = 0
+    unchanged: int = 0
+    renamed: int = 0
+    removed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    pages: int = 0
+    current: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Listeners:
+    """Functions that a refresh calls as it goes.
+
+    Args:
+        progress: called with the summary after every page and file.
+        failure: called with a document's name and the reason for its failure.
+    """
+
+    progress: Callable[[Summary], None] = lambda summary: None
+    failure: Callable[[str, str], None] = lambda name, reason: None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file as the walk found it."""
+
+    name: str
+    path: Path
+    size: int = 0
+    mtime: int = 0
+
+
+@dataclass
+class _Batch:
+    """Pages and documents on their way into the store; documents become visible with their last page."""
+
+    store: Store
+    embedder: Embedder
+    pages: list[tuple[int, Screenshot, dict[str, Any]]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
+    replaced: list[int] = field(default_factory=list)
+    committed: float = field(default_factory=time.monotonic)
+
+    def add(self, edition: int, shot: Screenshot, columns: dict[str, Any]) -> None:
+        self.pages.append((edition, shot, columns))
+        if len(self.pages) >= _EMBED_PAGES:
+            self.embed()
+        if len(self.rows) >= _COMMIT_PAGES:
+            self.commit()
+
+    def finish(self, document: Document, before: Document | None) -> None:
+        self.documents.append(document)
+        if before is not None and before.edition and before.edition != document.edition:
+            self.replaced.append(before.edition)
+        if time.monotonic() - self.committed > _COMMIT_SECONDS:
+            self.commit()
+
+    def forget(self, edition: int) -> None:
+        self.pages = [page for page in self.pages if page[0] != edition]
+        self.rows = [row for row in self.rows if row["edition"] != edition]
+        self.replaced.append(edition)
+
+    def embed(self) -> None:
+        if not self.pages:
+            return
+        vectors = self.embedder.encode_document([shot for _, shot, _ in self.pages])
+        for (edition, shot, columns), vector in zip(self.pages, vectors, strict=True):
+            self.store.put_picture(edition, shot)
+            boxes = pack_boxes([word.box for word in shot.words])
+            self.rows.append({"edition": edition, "page": shot.page, "title": shot.title, "text": shot.text, "boxes": boxes, "vector": vector, **columns})
+        self.pages = []
+
+    def commit(self) -> None:
+        self.embed()
+        self.store.add_pages(self.rows)
+        self.rows = []
+        self.store.put_documents(self.documents)
+        self.documents = []
+        if self.replaced:
+            self.store.drop_editions(self.replaced)
+            self.replaced = []
+        self.committed = time.monotonic()
+
+
+def refresh(store: Store, embedder: Embedder, worker: Worker, roots: Sequence[str], listeners: Listeners) -> Summary:
+    """Make the index hold what is in the roots now.
+
+    What was committed stays, whatever ends the refresh: an interrupt, an error or a kill; the next refresh goes on.
+
+    Args:
+        store: the index.
+        embedder: the index's model.
+        worker: captures the files.
+        roots: names of files, folders and addresses.
+        listeners: told about progress and failures.
+    """
+    started = time.monotonic()
+    summary = Summary()
+    with store.writing():
+        store.sweep()
+        known = {document.path: document for document in store.documents()}
+        found = list(_walk(roots, summary, listeners))
+        summary.files = len(found)
+        listeners.progress(summary)
+        batch = _Batch(store, embedder)
+        run = _Run(store, worker, batch, known, {file.name for file in found}, summary, listeners)
+        try:
+            for file in found:
+                run.file(file)
+            _remove_gone(run, roots)
+        finally:
+            # Also on Ctrl-C: documents that are whole are kept.
+            batch.commit()
+            summary.seconds = time.monotonic() - started
+        store.optimise()
+    summary.current = ""
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+@dataclass
+class _Run:
+    """One refresh: what is known, what was found, and what becomes of each file."""
+
+    store: Store
+    worker: Worker
+    batch: _Batch
+    known: dict[str, Document]
+    present: set[str]
+    summary: Summary
+    listeners: Listeners
+
+    since_optimised: int = 0
+
+    @cached_property
+    def gone(self) -> dict[str, list[Document]]:
+        """Documents whose files are no longer there, by their content: a new file with that content is one of them renamed."""
+        gone: dict[str, list[Document]] = {}
+        for document in self.known.values():
+            if document.edition and document.path not in self.present and not is_address(document.path) and not path_of(document.path).exists():
+                gone.setdefault(document.content, []).append(document)
+        return gone
+
+    def file(self, file: _Found) -> None:
+        self.summary.current = file.name
+        before = self.known.get(file.name)
+        if before is not None and not is_address(file.name) and self._same(before, file):
+            self.summary.unchanged += 1
+        else:
+            self._changed(file, before)
+        self.summary.done += 1
+        self.listeners.progress(self.summary)
+
+    def _same(self, before: Document, file: _Found) -> bool:
+        return before.state != "waiting" and (before.size, before.mtime) == (file.size, file.mtime)
+
+    def _changed(self, file: _Found, before: Document | None) -> None:
+        try:
+            content = "" if is_address(file.name) else _digest(file.path)
+        except OSError as error:
+            self._fail(file, before, "", CaptureError(file.name, f"cannot be read: {error.strerror or error}"))
+            return
+        if before is not None and content and before.content == content and before.state != "waiting":
+            self.batch.finish(replace(before, size=file.size, mtime=file.mtime), before)
+            self.summary.unchanged += 1
+        elif before is None and self.gone.get(content):
+            self._rename(file, self.gone[content].pop())
+        else:
+            self._capture(file, before, content)
+
+    def _rename(self, file: _Found, old: Document) -> None:
+        self.batch.commit()
+        self.store.rename_pages(old.edition, file.name)
+        self.store.put_documents([replace(old, path=file.name, size=file.size, mtime=file.mtime)])
+        self.store.remove_documents([old.path])
+        self.known.pop(old.path, None)
+        self.summary.renamed += 1
+
+    def _capture(self, file: _Found, before: Document | None, content: str) -> None:
+        edition = new_edition()
+        kind = "web" if is_address(file.name) else kind_of_name(file.path)
+        changed = datetime.fromtimestamp(file.mtime / 1e9 if file.mtime else time.time(), UTC).date().isoformat()
+        pages, title, reason = 0, "", ""
+        source = file.name if is_address(file.name) else str(file.path)
+        try:
+            for shot in self.worker.capture(source):
+                columns = {"path": file.name, "type": kind, "date": shot.date or changed, "language": guess_language(shot.text)}
+                self.batch.add(edition, shot, columns)
+                pages, title = pages + 1, title or shot.title
+                self.summary.pages += 1
+                self.listeners.progress(self.summary)
+        except PartialCaptureError as error:
+            reason = error.reason
+        except CaptureError as error:
+            self.batch.forget(edition)
+            self._fail(file, before, content, error)
+            return
+        if reason:
+            self.listeners.failure(file.name, reason)
+            self.summary.failed += 1
+        else:
+            self.summary.indexed += 1
+        state = "partial" if reason else "ok"
+        self.batch.finish(Document(file.name, edition, kind, file.size, file.mtime, content, pages, state, reason, title, _now()), before)
+        self._optimise_now_and_then(pages)
+
+    def _fail(self, file: _Found, before: Document | None, content: str, error: CaptureError) -> None:
+        self.listeners.failure(file.name, error.reason)
+        self.summary.failed += 1
+        state = "waiting" if isinstance(error, MissingToolError) else "failed"
+        kind = "web" if is_address(file.name) else kind_of_name(file.path)
+        self.batch.finish(Document(file.name, 0, kind, file.size, file.mtime, content, 0, state, error.reason, "", _now()), before)
+
+    def _optimise_now_and_then(self, pages: int) -> None:
+        self.since_optimised += pages
+        if self.since_optimised >= _OPTIMISE_PAGES:
+            self.batch.commit()
+            self.store.optimise()
+            self.since_optimised = 0
+
+
+def _remove_gone(run: _Run, roots: Sequence[str]) -> None:
+    folders = [root for root in roots if not is_address(root)]
+    gone = [
+        document
+        for name, document in run.known.items()
+        if name not in run.present and not is_address(name) and any(is_below(name, root) for root in folders)
+    ]
+    remove(run.store, gone)
+    run.summary.removed += len(gone)
+
+
+def remove(store: Store, documents: Sequence[Document]) -> None:
+    """Take documents out of the index, with their pages and pictures."""
+    store.remove_documents([document.path for document in documents])
+    store.drop_editions([document.edition for document in documents if document.edition])
+
+
+def _walk(roots: Iterable[str], summary: Summary, listeners: Listeners) -> Iterator[_Found]:
+    """Yield the files in the roots, each once, folders in order of their names; links to folders are not followed."""
+    seen: set[str] = set()
+    for root in roots:
+        if is_address(root):
+            files: Iterable[Path] = ()
+            if root not in seen:
+                seen.add(root)
+                yield _Found(root, Path())
+        elif path_of(root).is_dir():
+            files = _files(path_of(root), summary, listeners)
+        else:
+            files = (path_of(root),)
+        for path in files:
+            name = name_of(path)
+            if name in seen:
+                continue
+            seen.add(name)
+            try:
+                facts = path.stat()
+            except OSError as error:
+                # Also a link that leads nowhere or in a circle: capturing it will say so.
+                yield _Found(name, path, -1, error.errno or 0)
+                continue
+            yield _Found(name, path, facts.st_size, facts.st_mtime_ns)
+
+
+def _files(folder: Path, summary: Summary, listeners: Listeners) -> Iterator[Path]:
+    def refused(error: OSError) -> None:
+        summary.failed += 1
+        listeners.failure(name_of(Path(os.fsdecode(error.filename))), f"this folder cannot be read: {error.strerror}")
+
+    for here, folders, files in os.walk(folder, onerror=refused):
+        # Hidden folders hold caches and histories, and an index does not index itself.
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not Path(here, name, "documents.lance").exists())
+        for name in sorted(files):
+            path = Path(here, name)
+            if name.startswith(".") or not kind_of_name(path):
+                summary.skipped += 1
+            elif path.is_file() or path.is_symlink():
+                yield path
+            else:
+                summary.skipped += 1
+
+
+def _digest(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a regular file")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()  # type: ignore[arg-type]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

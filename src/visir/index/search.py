@@ -1,0 +1,193 @@
+"""Find pages: by meaning, by words, or by both; under filters; with a score that a person can read.
+
+docs/search.md says how results are ordered and scored.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from visir.errors import QueryError
+from visir.index.store import Store, one_of, unpack_boxes
+from visir.screenshot import Box, Hit, Query
+from visir.unise.embedder import Embedder
+
+_CANDIDATES = 50
+_SNIPPET_WORDS = 32
+_UNSPACED_PAIR = re.compile(r"(?<=[\u3040-\u9fff]) (?=[\u3040-\u9fff])")
+_TOKEN = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Choices for a search.
+
+    Args:
+        count: number of hits wanted.
+        skip: hits to pass over, for the next page of results.
+        where: an SQL condition over ``path``, ``type``, ``page``, ``date``, ``language`` and ``title``.
+        words: also look for the exact words of the query in the pages' text.
+        min_score: leave out hits below this score.
+    """
+
+    count: int = 10
+    skip: int = 0
+    where: str = ""
+    words: bool = True
+    min_score: float = 0.0
+
+
+def search(store: Store, embedder: Embedder, query: Query, options: SearchOptions) -> list[Hit]:
+    """Return the pages that answer a query, best first.
+
+    Raises:
+        QueryError: the query is empty, or the filter makes no sense.
+    """
+    if not query.text.strip() and query.image is None:
+        raise QueryError("the query is empty: give some words, a picture, or both")
+    wanted = options.skip + options.count
+    vector = embedder.encode_query([query])[0]
+    tokens = tokens_of(query.text) if options.words else ()
+    count = max(_CANDIDATES, 2 * wanted)
+    candidates = _candidates(store, vector, tokens, count, options.where)
+    page_tokens = {row.id: frozenset(tokens_of(row.text)) | frozenset(tokens_of(row.title)) for row in candidates if row.relevance}
+    weights = _weights(query, tokens)
+    scored = [(_score(row, embedder, weights, tokens, page_tokens.get(row.id, frozenset())), row) for row in candidates]
+    scored = [(score, row) for score, row in scored if 100 * score >= options.min_score]
+    scored.sort(key=lambda pair: (-pair[0], pair[1].id))
+    return [_hit(store, tokens, score, row) for score, row in scored[options.skip : wanted]]
+
+
+@dataclass
+class _Candidate:
+    """A page that one of the two ways of searching brought up.
+
+    Args:
+        id: its row in the table.
+        columns: what the table holds of it.
+        cosine: similarity of its vector to the query's.
+        relevance: BM25 of the query's words on it, as a share of the best page's.
+    """
+
+    id: int
+    columns: dict[str, Any]
+    cosine: float
+    relevance: float
+
+    @property
+    def text(self) -> str:
+        return str(self.columns["text"])
+
+    @property
+    def title(self) -> str:
+        return str(self.columns["title"])
+
+
+def _candidates(store: Store, vector: np.ndarray, tokens: Sequence[str], count: int, where: str) -> list[_Candidate]:
+    near = _alive(store, lambda condition: store.nearest(vector, count, condition), where)["_rowid"].to_pylist()
+    relevance: dict[int, float] = {}
+    if tokens:
+        matching = _alive(store, lambda condition: store.matching(" ".join(tokens), count, condition), where)
+        if matching.num_rows:
+            best = max(matching["_score"].to_pylist())
+            relevance = {row["_rowid"]: row["_score"] / best for row in matching.to_pylist()}
+    rows = store.pages_by_row(list(dict.fromkeys([*near, *relevance])))
+    vectors = np.array([row["vector"] for row in rows], np.float32).reshape(len(rows), -1)
+    cosines = vectors @ vector if rows else ()
+    return [_Candidate(row["_rowid"], row, float(cosine), relevance.get(row["_rowid"], 0.0)) for row, cosine in zip(rows, cosines, strict=True)]
+
+
+def _alive(store: Store, find: Callable[[str | None], pa.Table], where: str) -> pa.Table:
+    """Search among pages that count; those of unfinished or replaced editions are asked away when they come up."""
+    dead: set[int] = set()
+    while True:
+        condition = " AND ".join(part for part in (f"({where})" if where else "", f"NOT ({one_of('edition', sorted(dead))})" if dead else "") if part)
+        table = find(condition or None)
+        editions = table["edition"].to_numpy()
+        fresh = set(editions[~store.is_live(editions)].tolist())
+        if not fresh:
+            return table
+        dead |= fresh
+
+
+def _weights(query: Query, tokens: Sequence[str]) -> tuple[float, float]:
+    """Return how much the exact words and how much the meaning may prove, each 0 to 1.
+
+    Who types words mostly means these words; beside a picture they only say what should differ.
+    """
+    if not tokens:
+        return 0.0, 1.0
+    return (1.0, 0.5) if query.image is None else (0.5, 1.0)
+
+
+def _score(row: _Candidate, embedder: Embedder, weights: tuple[float, float], tokens: Sequence[str], on_page: frozenset[str]) -> float:
+    """Join the two kinds of evidence as independent ones, 0 to 1: what neither proves stays open."""
+    by_words, by_meaning = weights
+    words = coverage(tokens, on_page) * (1 + row.relevance) / 2
+    return 1 - (1 - by_words * words) * (1 - by_meaning * _meaning(row.cosine, embedder.calibration))
+
+
+def _hit(store: Store, tokens: Sequence[str], score: float, row: _Candidate) -> Hit:
+    columns = row.columns
+    wanted = frozenset(tokens)
+    words = row.text.split()
+    found = [not wanted.isdisjoint(tokens_of(word)) for word in words]
+    boxes = unpack_boxes(columns["boxes"])
+    marked = tuple(_box(boxes[number]) for number, hit in enumerate(found) if hit) if len(boxes) == len(words) else ()
+    snippet, marks = _snippet(words, found)
+    picture = str(store.picture(columns["edition"], columns["page"]))
+    return Hit(columns["path"], columns["page"], round(100 * score, 1), row.title, snippet, marks, marked, picture)
+
+
+def _meaning(cosine: float, calibration: tuple[float, float]) -> float:
+    """Map a cosine to 0..1 by a logistic curve that was fitted to the model's pairs; see docs/search.md."""
+    midpoint, width = calibration
+    return 1.0 / (1.0 + math.exp(-(cosine - midpoint) / width))
+
+
+def coverage(tokens: Sequence[str], on_page: frozenset[str]) -> float:
+    """Return how much of a query's words is on a page, 0 to 1; a longer word counts more, since it is rarer."""
+    weight = {token: float(len(token)) for token in tokens}
+    total = sum(weight.values())
+    return sum(value for token, value in weight.items() if token in on_page) / total if total else 0.0
+
+
+@lru_cache(50_000)
+def tokens_of(text: str) -> tuple[str, ...]:
+    """Return the words of a text as they are compared: lower case, without accents and punctuation."""
+    plain = unicodedata.normalize("NFD", text.casefold())
+    return tuple(_TOKEN.findall("".join(letter for letter in plain if unicodedata.category(letter) != "Mn")))
+
+
+def _snippet(words: Sequence[str], found: Sequence[bool]) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """Return the run of words with most matches of different words, and where the matches stand in it."""
+    best, best_gain = 0, -1
+    positions = [number for number, hit in enumerate(found) if hit]
+    for first in positions[:200]:
+        start = max(0, first - 4)
+        gain = len({words[number].casefold() for number in range(start, min(start + _SNIPPET_WORDS, len(words))) if found[number]})
+        if gain > best_gain:
+            best, best_gain = start, gain
+    pieces: list[str] = []
+    marks: list[tuple[int, int]] = []
+    length = 0
+    for number in range(best, min(best + _SNIPPET_WORDS, len(words))):
+        joined = bool(pieces) and not _UNSPACED_PAIR.search(f"{words[number - 1]} {words[number]}")
+        piece = (" " if joined else "") + words[number]
+        if found[number]:
+            marks.append((length + len(piece) - len(words[number]), length + len(piece)))
+        pieces.append(piece)
+        length += len(piece)
+    return "".join(pieces), tuple(marks)
+
+
+def _box(box: np.ndarray) -> Box:
+    left, top, right, bottom = (round(float(value), 4) for value in box)
+    return (left, top, right, bottom)

@@ -1,0 +1,427 @@
+"""What an index keeps on disk: two LanceDB tables, and the pictures of the pages beside them.
+
+    INDEX/index.json             model, version of this layout, the folders that were indexed
+    INDEX/documents.lance        a row a document: where it is, what it looked like, how capturing it went
+    INDEX/pages.lance            a row a page: words, boxes, vector
+    INDEX/pictures/EDITION/N.jpg the picture of page N
+    INDEX/writers/               a locked file for each process that is indexing
+
+Every capture of a document is an *edition* with a number of its own. Pages carry their edition; a document's row names the
+edition that counts. So writing that row is the one moment at which a document appears or is replaced, whole: pages
+of an edition that no document names are invisible, whether their writer is still at work or was killed.
+"""
+
+import json
+import logging
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+# LanceDB's engine prints warnings of its own on stderr, which is for people.
+os.environ.setdefault("LANCEDB_LOG", "error")
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import FTS, Bitmap, BTree, HnswSq
+from lancedb.query import MultiMatchQuery
+from numpy.typing import NDArray
+
+from visir.errors import QueryError, StoreError
+from visir.index.locks import LockedFile
+from visir.screenshot import Box, Screenshot
+
+LAYOUT = 1
+VECTOR_INDEX_ROWS = 10_000
+EXACT_ROWS = 20_000
+_KEEP_VERSIONS = timedelta(minutes=5)
+_TRIES = 8
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+DOCUMENTS = pa.schema(
+    [
+        ("path", pa.string()),
+        ("edition", pa.int64()),
+        ("type", pa.string()),
+        ("size", pa.int64()),
+        ("mtime", pa.int64()),
+        ("content", pa.string()),
+        ("pages", pa.int32()),
+        ("state", pa.string()),
+        ("reason", pa.string()),
+        ("title", pa.string()),
+        ("indexed", pa.string()),
+    ]
+)
+
+
+def page_schema(dim: int) -> pa.Schema:
+    """Return the columns of the table of pages, for vectors of length ``dim``."""
+    return pa.schema(
+        [
+            ("edition", pa.int64()),
+            ("path", pa.string()),
+            ("page", pa.int32()),
+            ("type", pa.string()),
+            ("date", pa.string()),
+            ("language", pa.string()),
+            ("title", pa.string()),
+            ("text", pa.string()),
+            ("boxes", pa.binary()),
+            ("vector", pa.list_(pa.float32(), dim)),
+        ]
+    )
+
+
+FILTERS = ("path", "type", "page", "date", "language", "title")
+"""The columns that a filter may name."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A row of the table of documents.
+
+    Args:
+        path: absolute path or address; see `visir.index.paths`.
+        edition: number of the capture whose pages count; 0 where there are none.
+        type: kind of document, as in `visir.capture.kinds`.
+        size: bytes.
+        mtime: time of the last change in nanoseconds.
+        content: digest of the file's bytes.
+        pages: number of pages.
+        state: ``"ok"``, ``"partial"`` (some pages failed) or ``"failed"``.
+        reason: why it is not ``"ok"``.
+        title: title of the document.
+        indexed: when, as ISO time in UTC.
+    """
+
+    path: str
+    edition: int
+    type: str
+    size: int
+    mtime: int
+    content: str
+    pages: int
+    state: str
+    reason: str
+    title: str
+    indexed: str
+
+
+def new_edition() -> int:
+    """Return a number that no other capture has, and that grows with time."""
+    return time.time_ns() // 1_000_000 << 20 | random.getrandbits(20)
+
+
+def pack_boxes(boxes: Sequence[Box]) -> bytes:
+    """Pack boxes at a resolution of 1/65535 of the page, 8 bytes each."""
+    return np.rint(np.asarray(boxes, np.float64).reshape(-1, 4) * 65535).astype("<u2").tobytes()
+
+
+def unpack_boxes(packed: bytes) -> NDArray[np.float64]:
+    """Return packed boxes as an array of shape (n, 4), in fractions of the page."""
+    return np.frombuffer(packed, "<u2").reshape(-1, 4) / 65535
+
+
+def quote(text: str) -> str:
+    """Write a text as a literal of a filter."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def one_of(column: str, values: Iterable[str | int]) -> str:
+    """Write the filter ``column IN (values)``; true for nothing where there are none."""
+    listed = ", ".join(quote(value) if isinstance(value, str) else str(value) for value in values)
+    return f"{column} IN ({listed})" if listed else "false"
+
+
+class Store:
+    """The tables and pictures of one index. Several processes may read and write at once.
+
+    Args:
+        folder: an index folder that `Store.create` made.
+
+    Raises:
+        StoreError: the folder is not an index, or one of a newer visir.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.settings: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise StoreError(f"there is no index in {folder}: make one with `visir index PATH`") from error
+        if self.settings.get("layout") != LAYOUT:
+            raise StoreError(f"{folder} was written by another version of visir: update visir, or delete the folder and index again")
+        try:
+            self._database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
+            self._documents = self._database.open_table("documents")
+            self._pages = self._database.open_table("pages")
+        except (ValueError, OSError, RuntimeError) as error:
+            raise StoreError(f"{folder} is damaged ({str(error).splitlines()[0][:120]}): delete the folder and index again") from error
+        self._live: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
+
+    @classmethod
+    def create(cls, folder: Path, model: dict[str, Any]) -> "Store":
+        """Make an empty index for the vectors of a model, or open the one that is there."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with LockedFile(folder / "create.lock"):
+                if not (folder / "index.json").exists():
+                    database = lancedb.connect(str(folder))
+                    database.create_table("documents", schema=DOCUMENTS, mode="overwrite")
+                    database.create_table("pages", schema=page_schema(model["dim"]), mode="overwrite")
+                    # Written last: a folder without it is not an index, and is made anew.
+                    _write_json(folder / "index.json", {"layout": LAYOUT, "model": model, "roots": []})
+        except OSError as error:
+            raise StoreError(f"no index can be kept in {folder}: {error.strerror or error}; name another folder with --index") from error
+        return cls(folder)
+
+    def add_root(self, root: str) -> None:
+        """Remember a folder or file that was indexed on request."""
+        with LockedFile(self.folder / "create.lock"):
+            settings = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
+            if root not in settings["roots"]:
+                settings["roots"].append(root)
+                _write_json(self.folder / "index.json", settings)
+        self.settings = settings
+
+    def remove_roots(self, gone: Callable[[str], bool]) -> None:
+        """Forget roots."""
+        with LockedFile(self.folder / "create.lock"):
+            settings = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
+            settings["roots"] = [root for root in settings["roots"] if not gone(root)]
+            _write_json(self.folder / "index.json", settings)
+        self.settings = settings
+
+    # Documents
+
+    def documents(self, where: str | None = None) -> list[Document]:
+        """Return the rows of the table of documents."""
+        query = self._documents.search()
+        if where:
+            query = query.where(where)
+        return [Document(**row) for row in query.limit(self._documents.count_rows() + 1_000_000).to_arrow().to_pylist()]
+
+    def put_documents(self, documents: Sequence[Document]) -> None:
+        """Insert or replace documents by path: the moment at which their pages appear and those of before vanish."""
+        if not documents:
+            return
+        rows = pa.Table.from_pylist([vars(document) for document in documents], schema=DOCUMENTS)
+        merge = self._documents.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
+        _persist(lambda: merge.execute(rows))
+
+    def remove_documents(self, paths: Sequence[str]) -> None:
+        """Forget documents by path; their pages vanish with them."""
+        for start in range(0, len(paths), 500):
+            chosen = one_of("path", paths[start : start + 500])
+            _persist(lambda chosen=chosen: self._documents.delete(chosen))  # type: ignore[misc]
+
+    def rename_pages(self, edition: int, path: str) -> None:
+        """Give the pages of an edition another path."""
+        _persist(lambda: self._pages.update(where=f"edition = {edition}", values={"path": path}))
+
+    # Pages
+
+    def add_pages(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Append pages; they stay invisible until a document names their edition."""
+        if rows:
+            table = pa.Table.from_pylist(list(rows), schema=self._pages.schema)
+            _persist(lambda: self._pages.add(table))
+
+    def drop_editions(self, editions: Sequence[int]) -> None:
+        """Delete the pages and pictures of editions."""
+        for start in range(0, len(editions), 500):
+            chosen = one_of("edition", editions[start : start + 500])
+            _persist(lambda chosen=chosen: self._pages.delete(chosen))  # type: ignore[misc]
+        for edition in editions:
+            shutil.rmtree(self._picture_folder(edition), ignore_errors=True)
+
+    def live_editions(self) -> NDArray[np.int64]:
+        """Return the editions whose pages count, sorted."""
+        version = self._documents.version
+        if self._live[0] != version:
+            column = self._documents.search().select(["edition"]).limit(self._documents.count_rows() + 1_000_000).to_arrow()
+            self._live = (version, np.unique(column["edition"].to_numpy()))
+        return self._live[1]
+
+    def is_live(self, editions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say of each edition whether its pages count."""
+        return np.isin(editions, self.live_editions())
+
+    def count_pages(self, where: str | None = None) -> int:
+        """Count the rows of the table of pages, those that do not count included.
+
+        Raises:
+            QueryError: the filter makes no sense.
+        """
+        with _filter_errors():
+            return int(self._pages.count_rows(where))
+
+    def nearest(self, vector: NDArray[np.float32], count: int, where: str | None = None) -> pa.Table:
+        """Return the nearest pages as columns ``_rowid``, ``edition``, ``page`` and ``_distance`` (1 - cosine), nearest first.
+
+        Where few pages pass the filter they are searched exactly: an approximate index loses them.
+        """
+        query = self._pages.search(vector, query_type="vector").distance_type("cosine").with_row_id(True)
+        query = query.select(["edition", "page", "_distance"]).limit(count)
+        if where:
+            query = query.where(where, prefilter=True)
+        if self._has_index("vector"):
+            if where and self.count_pages(where) <= EXACT_ROWS:
+                query = query.bypass_vector_index()
+            else:
+                query = query.nprobes(4).ef(max(200, 4 * count)).refine_factor(4)
+        with _filter_errors():
+            return query.to_arrow()
+
+    def matching(self, words: str, count: int, where: str | None = None) -> pa.Table:
+        """Return the pages that hold most of the words (BM25 over text and title), best first, columns as in `nearest`."""
+        if not self._has_index("text"):
+            return pa.table({"_rowid": pa.array([], pa.uint64()), "edition": pa.array([], pa.int64())})
+        query = self._pages.search(MultiMatchQuery(words, ["text", "title"]), query_type="fts").with_row_id(True)
+        query = query.select(["edition", "page", "_score"]).limit(count)
+        if where:
+            query = query.where(where, prefilter=True)
+        with _filter_errors():
+            return query.to_arrow()
+
+    def pages_by_row(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """Return whole pages by their row ids, in the order asked for; rows that are gone are left out."""
+        found = self._pages.take_row_ids(list(rows)).with_row_id().to_arrow().to_pylist()
+        by_row = {row["_rowid"]: row for row in found}
+        return [by_row[row] for row in rows if row in by_row]
+
+    def scan_pages(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
+        """Return columns of all pages that count."""
+        wanted = list(dict.fromkeys([*columns, "edition"]))
+        query = self._pages.search().select(wanted)
+        if where:
+            query = query.where(where)
+        with _filter_errors():
+            table = query.limit(self._pages.count_rows() + 1_000_000).to_arrow()
+        return table.filter(pa.array(self.is_live(table["edition"].to_numpy())))
+
+    # Pictures
+
+    def _picture_folder(self, edition: int) -> Path:
+        # Two levels: a file system dislikes a hundred thousand folders in one.
+        return self.folder / "pictures" / f"{edition % 256:02x}" / f"{edition:x}"
+
+    def picture(self, edition: int, page: int) -> Path:
+        """Return where the picture of a page is kept."""
+        return self._picture_folder(edition) / f"{page}.jpg"
+
+    def put_picture(self, edition: int, shot: Screenshot) -> None:
+        """Keep the picture of a page."""
+        path = self.picture(edition, shot.page)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(shot.encoded)
+
+    # Upkeep
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Announce a writer for as long as the block runs, so that nobody sweeps its unfinished pages away."""
+        folder = self.folder / "writers"
+        folder.mkdir(exist_ok=True)
+        mark = folder / f"{new_edition():x}.lock"
+        with LockedFile(mark):
+            # A sweep between its making and its locking takes it for a dead writer's.
+            if not mark.exists():
+                with self.writing():
+                    yield
+                return
+            yield
+        with suppress(OSError):
+            mark.unlink()
+
+    def is_being_written(self) -> bool:
+        """Say whether a process is indexing into this index now."""
+        return any(LockedFile.is_held(mark) for mark in (self.folder / "writers").glob("*.lock"))
+
+    def sweep(self) -> int:
+        """Delete what killed writers left behind: pages and pictures of editions that no document names.
+
+        Editions younger than the oldest writer at work are left alone. Returns the number of editions deleted.
+        """
+        oldest = new_edition()
+        for mark in (self.folder / "writers").glob("*.lock"):
+            if LockedFile.is_held(mark):
+                oldest = min(oldest, int(mark.stem, 16))
+            else:
+                with suppress(OSError):
+                    mark.unlink()
+        rows = self._pages.search().select(["edition"]).limit(self._pages.count_rows() + 1_000_000).to_arrow()
+        kept = set(np.unique(rows["edition"].to_numpy()).tolist())
+        drawn = {int(path.name, 16) for path in (self.folder / "pictures").glob("*/*")}
+        live = set(self.live_editions().tolist())
+        dead = [edition for edition in (kept | drawn) - live if edition < oldest]
+        self.drop_editions(dead)
+        return len(dead)
+
+    def optimise(self) -> None:
+        """Bring the search structures up to date, merge small files, and drop versions older than five minutes."""
+        if self._pages.count_rows() == 0:
+            return
+        with LockedFile(self.folder / "optimise.lock", wait=False) as mine:
+            if not mine:
+                return
+            for column, config in (("text", _words_index()), ("title", _words_index()), ("edition", BTree()), ("path", BTree()), ("type", Bitmap())):
+                if not self._has_index(column):
+                    self._create_index(column, config)
+            if not self._has_index("vector") and self._pages.count_rows() >= VECTOR_INDEX_ROWS:
+                partitions = max(1, self._pages.count_rows() // 100_000)
+                config = HnswSq(distance_type="cosine", num_partitions=partitions, m=16, ef_construction=150)
+                self._create_index("vector", config)
+            for table in (self._pages, self._documents):
+                with suppress(RuntimeError, ValueError, OSError):  # another process's commit came between; the next time will do
+                    table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+
+    def _create_index(self, column: str, config: Any) -> None:
+        _persist(lambda: self._pages.create_index(column, config=config, replace=True))
+
+    def _has_index(self, column: str) -> bool:
+        return any(column in index.columns for index in self._pages.list_indices())
+
+
+def _words_index() -> FTS:
+    return FTS(with_position=False, stem=False, remove_stop_words=False, ascii_folding=True, lower_case=True)
+
+
+def _persist(commit: Callable[[], _T]) -> _T:
+    """Try a commit again when another process's came between."""
+    for attempt in range(_TRIES):
+        try:
+            return commit()
+        except (RuntimeError, OSError, ValueError) as error:
+            message = str(error)
+            if "onflict" not in message or attempt == _TRIES - 1:
+                if isinstance(error, OSError) or "No space" in message:
+                    raise StoreError(f"the index cannot be written: {message.splitlines()[0][:200]}") from error
+                raise
+            _log.debug("commit conflict, attempt %d", attempt)
+            time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def _filter_errors() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).split("Valid fields are")[0].splitlines()[0]
+        raise QueryError(f"the filter makes no sense: {reason[:200].strip()}; it may name {', '.join(FILTERS)}") from error
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    fresh = path.with_suffix(f".{os.getpid()}.new")
+    fresh.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(fresh, path)

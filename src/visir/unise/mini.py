@@ -1,0 +1,313 @@
+"""unise-mini: a page tower small enough for a laptop's processor and fine enough to read 10-pixel type.
+
+One tower looks at a page and gives four things at once:
+
+* ``page``: one vector a page, in the space of the text tower (all-MiniLM-L6-v2), as UniSE wants it;
+* ``regions``: a coarse grid of vectors in the same space, for late interaction and for showing where a page matches;
+* ``words``: a fine map in the space of `WordEncoder`, in which a word on the page lies near the same word in a query;
+* ``spots``: for every place of the fine map, whether a word stands there and how far its edges are.
+
+The word space follows word spotting: a word is the sum of its letter n-grams (Almazan et al. 2014; Wilkinson and Brun 2016), so a word that
+was never seen in training still has a vector.
+"""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+FINE = 8
+"""Pixels between neighbours of the fine maps ``words`` and ``spots``."""
+COARSE = 32
+"""Pixels between neighbours of the grid ``regions``; the sides of a page are multiples of it."""
+_KINDS = ("conv", "hybrid", "vit")
+
+
+@dataclass(frozen=True)
+class MiniConfig:
+    """The shape of a tower.
+
+    Args:
+        kind: ``conv`` (convolutions only), ``hybrid`` (convolutions, then a transformer on the coarse grid) or ``vit`` (16-pixel patches).
+        widths: channels at strides 4, 8, 16 and 32; a ``vit`` uses the third alone.
+        depths: blocks at the same strides; a ``vit`` uses the third alone.
+        heads: heads of each attention.
+        dim: size of page and region vectors: the text tower's.
+        word_dim: size of word vectors.
+        buckets: rows of the n-gram table of `WordEncoder`.
+        pixels: area in pixels that a page is brought to: 896 x 640 shows 10-point type of an A4 page 10.6 pixels high.
+    """
+
+    kind: str = "hybrid"
+    widths: tuple[int, int, int, int] = (48, 128, 256, 384)
+    depths: tuple[int, int, int, int] = (1, 2, 2, 6)
+    heads: int = 6
+    dim: int = 384
+    word_dim: int = 128
+    buckets: int = 16384
+    pixels: int = 896 * 640
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ValueError(f"unknown kind of tower {self.kind!r}: choose one of {', '.join(_KINDS)}")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "MiniConfig":
+        """Make a config of what a recipe or a model's folder says; lists become tuples."""
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the config as plain values, for JSON."""
+        return asdict(self)
+
+
+class MiniOutput(NamedTuple):
+    """What a tower says of a batch of n pages of h x w pixels.
+
+    page: (n, dim), of length 1. regions: (n, dim, h/32, w/32), each of length 1. words: (n, word_dim, h/8, w/8), raw: pool, then normalise.
+    spots: (n, 5, h/8, w/8): logit of "a word's middle", then log distances to its left, top, right and bottom edge in units of `FINE` pixels.
+    """
+
+    page: Tensor
+    regions: Tensor
+    words: Tensor
+    spots: Tensor
+
+
+def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
+    """Return (width, height) near ``pixels`` in area, near the given shape, both multiples of `COARSE`; at most 4 to 1."""
+    ratio = min(4.0, max(0.25, width / height))
+    wide = max(1, round((pixels * ratio) ** 0.5 / COARSE))
+    high = max(1, int(pixels / COARSE**2 / wide + 0.02))
+    return wide * COARSE, high * COARSE
+
+
+def to_input(images: Tensor) -> Tensor:
+    """Turn uint8 pages (n, h, w, 3) into what a tower takes: float (n, 3, h, w), about -1 to 1, channels last in memory."""
+    return images.permute(0, 3, 1, 2).to(torch.float32).sub_(127.5).div_(127.5)
+
+
+def _conv(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outside, momentum=0.02),
+    ]
+    if act:
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+class Basic(nn.Module):
+    """Two full 3 x 3 convolutions and a bypass (He et al. 2016): of all blocks the fastest per multiplication in int8."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(width, width, 3), _conv(width, width, 3, act=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.body(x))
+
+
+class Inverted(nn.Module):
+    """A wide view channel by channel, then a wide mixing of channels, and a bypass (after Liu et al. 2022)."""
+
+    def __init__(self, width: int, kernel: int = 7, grow: int = 4) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _conv(width, width, kernel, groups=width, act=False), _conv(width, width * grow, 1), _conv(width * grow, width, 1, act=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, x + self.body(x))
+
+
+class Attention(nn.Module):
+    """Pre-norm transformer layer over a map, its positions told by a depthwise convolution (Chu et al. 2021), so that any page size fits."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.place = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.place(x)
+        n, c, h, w = x.shape
+        tokens = x.flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(self.norm1(tokens)).reshape(n, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, h * w, c)
+        tokens = tokens + self.out(mixed)
+        tokens = tokens + self.mlp(self.norm2(tokens))
+        return tokens.transpose(1, 2).reshape(n, c, h, w)
+
+
+class PagePool(nn.Module):
+    """One learned question asked of all places of a map; the answer is the page's vector."""
+
+    def __init__(self, width: int, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(width)
+        self.score, self.value = nn.Linear(width, heads), nn.Linear(width, heads * dim)
+        self.out = nn.Linear(heads * dim, dim)
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.norm(x.flatten(2).transpose(1, 2))
+        weights = self.score(tokens).softmax(1)
+        values = torch.einsum("nth,ntc->nhc", weights, tokens)
+        mixed = torch.einsum("nhc,hdc->nhd", values, self.value.weight.view(self.heads, self.dim, -1)) + self.value.bias.view(self.heads, self.dim)
+        return cast(Tensor, self.out(mixed.flatten(1)))
+
+
+class MiniTower(nn.Module):
+    """The page tower; `MiniConfig` says which.
+
+    Inputs: float (n, 3, h, w) from `to_input`, h and w multiples of `COARSE`. Output: `MiniOutput`.
+    """
+
+    def __init__(self, config: MiniConfig) -> None:
+        super().__init__()
+        self.config = config
+        trunk = {"conv": _Pyramid, "hybrid": _Pyramid, "vit": _Patches}[config.kind]
+        self.trunk = trunk(config)
+        fine, coarse = self.trunk.fine_width, self.trunk.coarse_width
+        self.words = nn.Sequential(_conv(fine, fine, 3), nn.Conv2d(fine, config.word_dim, 1))
+        self.spots = nn.Sequential(_conv(fine, fine // 2, 3), nn.Conv2d(fine // 2, 5, 1))
+        self.regions = nn.Conv2d(coarse, config.dim, 1)
+        self.page = PagePool(coarse, config.dim, 4)
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the fine map (n, c, h/8, w/8) and the coarse map (n, c, h/32, w/32) below the heads."""
+        return cast(tuple[Tensor, Tensor], self.trunk(images))
+
+    def heads(self, fine: Tensor, coarse: Tensor) -> MiniOutput:
+        """Turn `features` into the four outputs."""
+        page, regions = F.normalize(self.page(coarse), dim=1), F.normalize(self.regions(coarse), dim=1)
+        return MiniOutput(page, regions, self.words(fine), self.spots(fine))
+
+    def forward(self, images: Tensor) -> MiniOutput:
+        return self.heads(*self.features(images))
+
+
+class _Pyramid(nn.Module):
+    """Convolutions down to stride 16, then either more of them or a transformer at stride 32; strides 8 and 16 make the fine map."""
+
+    def __init__(self, config: MiniConfig) -> None:
+        super().__init__()
+        w4, w8, w16, w32 = config.widths
+        d4, d8, d16, d32 = config.depths
+        self.fine_width, self.coarse_width = w8, w32
+        self.stem = nn.Sequential(_conv(3, 32, 3, 2), _conv(32, w4, 3, 2), *(Basic(w4) for _ in range(d4)))
+        self.stage8 = nn.Sequential(_conv(w4, w8, 3, 2), *(Basic(w8) for _ in range(d8)))
+        self.stage16 = nn.Sequential(_conv(w8, w16, 3, 2), *(Basic(w16) for _ in range(d16)))
+        last = [Attention(w32, config.heads) if config.kind == "hybrid" else Inverted(w32) for _ in range(d32)]
+        self.stage32 = nn.Sequential(_conv(w16, w32, 3, 2, act=False), *last)
+        self.lateral = nn.Conv2d(w16, w8, 1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        eight = self.stage8(self.stem(images))
+        sixteen = self.stage16(eight)
+        fine = F.relu(eight + F.interpolate(self.lateral(sixteen), scale_factor=2.0, mode="nearest"))
+        return fine, self.stage32(sixteen)
+
+
+class _Patches(nn.Module):
+    """A plain vision transformer on 16-pixel patches (Dosovitskiy et al. 2021); its tokens are unfolded into the fine map."""
+
+    def __init__(self, config: MiniConfig) -> None:
+        super().__init__()
+        width = config.widths[2]
+        self.fine_width, self.coarse_width = config.widths[1], width
+        self.patch = nn.Conv2d(3, width, 16, 16)
+        self.layers = nn.Sequential(*(Attention(width, config.heads) for _ in range(config.depths[2])))
+        self.unfold = nn.Conv2d(width, 4 * config.widths[1], 1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.layers(self.patch(images))
+        return F.relu(F.pixel_shuffle(self.unfold(tokens), 2)), F.avg_pool2d(tokens, 2)
+
+
+def fold_word(word: str) -> str:
+    """Return the form that words are compared in: lower case, no punctuation around; empty where nothing is left."""
+    folded = word.casefold()
+    start, end = 0, len(folded)
+    while start < end and not folded[start].isalnum():
+        start += 1
+    while end > start and not folded[end - 1].isalnum():
+        end -= 1
+    return folded[start:end]
+
+
+@lru_cache(maxsize=200_000)
+def ngram_rows(word: str, buckets: int) -> tuple[int, ...]:
+    """Return the rows of the n-gram table that a word is made of: its letter 1- to 4-grams with its ends marked, hashed by CRC-32."""
+    marked = f"<{word}>"
+    grams = {marked[i : i + n] for n in range(1, 5) for i in range(len(marked) - n + 1)} - {"<", ">"}
+    return tuple(sorted(zlib.crc32(gram.encode()) % buckets for gram in grams))
+
+
+class WordEncoder(nn.Module):
+    """Vectors of words by their letters: the sum of the rows of their n-grams, normalised. (m words) -> (m, word_dim).
+
+    The table is the query side of the word map: 2 MB in int8, and looking a word up takes microseconds without torch.
+    """
+
+    def __init__(self, buckets: int, dim: int) -> None:
+        super().__init__()
+        self.buckets = buckets
+        self.table = nn.EmbeddingBag(buckets, dim, mode="sum")
+        nn.init.normal_(self.table.weight, std=dim**-0.5)
+
+    def forward(self, words: Sequence[str]) -> Tensor:
+        rows, offsets = bag_rows(words, self.buckets)
+        device = self.table.weight.device
+        bags = self.table(torch.from_numpy(rows).to(device), torch.from_numpy(offsets).to(device))
+        return F.normalize(bags.float(), dim=1)
+
+
+def bag_rows(words: Iterable[str], buckets: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return all words' table rows in one row of numbers, and where each word begins: what an embedding bag takes."""
+    bags = [ngram_rows(fold_word(word), buckets) for word in words]
+    sizes = np.fromiter(map(len, bags), np.int64, len(bags))
+    rows = np.fromiter((row for bag in bags for row in bag), np.int64, int(sizes.sum()))
+    return rows, np.cumsum(sizes) - sizes
+
+
+def pool_boxes(feature: Tensor, boxes: Tensor, owner: Tensor) -> Tensor:
+    """Average a map over boxes, each cell weighted by the share of it that the box covers.
+
+    Args:
+        feature: (n, c, h, w).
+        boxes: (m, 4) left, top, right, bottom in fractions of the page.
+        owner: (m,) the page that each box is on.
+
+    Returns:
+        (m, c). Exact for any box: an integral image is read between its cells, so small boxes count as much as large ones.
+    """
+    n, c, h, w = feature.shape
+    integral = F.pad(feature.float().cumsum(2).cumsum(3), (1, 0, 1, 0))
+    flat = integral.permute(0, 2, 3, 1).reshape(n * (h + 1) * (w + 1), c)
+    scale = boxes.new_tensor([w, h, w, h])
+    left, top, right, bottom = (boxes * scale).unbind(1)
+    right, bottom = torch.maximum(right, left + 0.05), torch.maximum(bottom, top + 0.05)
+
+    def read(y: Tensor, x: Tensor) -> Tensor:
+        y, x = y.clamp(0, h), x.clamp(0, w)
+        y0, x0 = y.floor().clamp(max=h - 1), x.floor().clamp(max=w - 1)
+        fy, fx = (y - y0).unsqueeze(1), (x - x0).unsqueeze(1)
+        at = ((owner * (h + 1) + y0.long()) * (w + 1) + x0.long()).unsqueeze(1) + torch.tensor([0, 1, w + 1, w + 2], device=y.device)
+        a, b, d, e = flat[at].unbind(1)
+        return (1 - fy) * ((1 - fx) * a + fx * b) + fy * ((1 - fx) * d + fx * e)
+
+    total = read(bottom, right) - read(top, right) - read(bottom, left) + read(top, left)
+    return total / ((right - left) * (bottom - top)).unsqueeze(1)
