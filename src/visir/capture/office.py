@@ -19,16 +19,21 @@ from visir.errors import CaptureError, MissingToolError
 from visir.screenshot import Screenshot
 
 # A profile of our own: no macros, and nothing that a document links to is fetched.
+_SETTINGS = (
+    ("Security/Scripting", "MacroSecurityLevel", "3"),
+    ("Security/Scripting", "DisableMacrosExecution", "true"),
+    ("Security/Scripting", "DisableActiveContent", "true"),
+    ("Security/Scripting", "BlockUntrustedRefererLinks", "true"),
+    ("Misc", "FirstRun", "false"),
+)
 _PROFILE = """<?xml version="1.0" encoding="UTF-8"?>
-<oor:items xmlns:oor="http://openoffice.org/2001/registry" xmlns:xs="http://www.w3.org/2001/XMLSchema"
- xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
-<item oor:path="/org.openoffice.Office.Common/Security/Scripting"><prop oor:name="MacroSecurityLevel" oor:op="fuse"><value>3</value></prop></item>
-<item oor:path="/org.openoffice.Office.Common/Security/Scripting"><prop oor:name="DisableMacrosExecution" oor:op="fuse"><value>true</value></prop></item>
-<item oor:path="/org.openoffice.Office.Common/Security/Scripting"><prop oor:name="DisableActiveContent" oor:op="fuse"><value>true</value></prop></item>
-<item oor:path="/org.openoffice.Office.Common/Security/Scripting"><prop oor:name="BlockUntrustedRefererLinks" oor:op="fuse"><value>true</value></prop></item>
-<item oor:path="/org.openoffice.Office.Common/Misc"><prop oor:name="FirstRun" oor:op="fuse"><value>false</value></prop></item>
+<oor:items xmlns:oor="http://openoffice.org/2001/registry">
+%s
 </oor:items>
-"""
+""" % "\n".join(
+    f'<item oor:path="/org.openoffice.Office.Common/{place}"><prop oor:name="{name}" oor:op="fuse"><value>{value}</value></prop></item>'
+    for place, name, value in _SETTINGS
+)
 _HEAD_START = 0.5
 _KNOWN_PLACES = ("/Applications/LibreOffice.app/Contents/MacOS/soffice", "C:/Program Files/LibreOffice/program/soffice.exe")
 
@@ -91,7 +96,15 @@ class Office:
         if not settings.exists():
             settings.parent.mkdir(parents=True, exist_ok=True)
             settings.write_text(_PROFILE, encoding="utf-8")
-        return [soffice, f"-env:UserInstallation={self._folder.as_uri()}", "--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck"]
+        return [
+            soffice,
+            f"-env:UserInstallation={self._folder.as_uri()}",
+            "--headless",
+            "--norestore",
+            "--nologo",
+            "--nodefault",
+            "--nolockcheck",
+        ]
 
 
 def _date(path: Path) -> str:

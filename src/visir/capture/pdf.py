@@ -12,7 +12,9 @@ from visir.capture.options import CaptureOptions
 from visir.errors import CaptureError, PartialCaptureError
 from visir.screenshot import LONG_SIDE, Box, Screenshot, Word, clean_text, encode_image, lay_out
 
-_JUNK_TITLE = re.compile(r"^(untitled|unknown|title|document\d*|slide ?\d*|(microsoft \w+ - .*)|(.*\.(docx?|pptx?|xlsx?|tex|dvi|ps|indd|qxd)))$", re.I)
+_JUNK_TITLE = re.compile(
+    r"^(untitled|unknown|title|document\d*|slide ?\d*|(microsoft \w+ - .*)|(.*\.(docx?|pptx?|xlsx?|tex|dvi|ps|indd|qxd)))$", re.I
+)
 _HYPHEN = "\x02"
 _UNITS = 1_000_000
 
@@ -174,6 +176,6 @@ def _metadata(document: pdfium.PdfDocument, key: str) -> str:
 def _date(document: pdfium.PdfDocument) -> str:
     for key in ("ModDate", "CreationDate"):
         found = re.match(r"D?:?(\d{4})(\d\d)(\d\d)", _metadata(document, key))
-        if found and "1970" <= found[1] and "01" <= found[2] <= "12" and "01" <= found[3] <= "31":
+        if found and found[1] >= "1970" and "01" <= found[2] <= "12" and "01" <= found[3] <= "31":
             return "-".join(found.groups())
     return ""

@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -83,7 +83,9 @@ class Worker:
             try:
                 frame = self._frames.get(timeout=max(patience, 0.001))
             except queue.Empty:
-                raise CaptureTimeout(source, f"took longer than {self.options.timeout:.0f} s to capture: given up (--timeout allows more)") from None
+                raise CaptureTimeout(
+                    source, f"took longer than {self.options.timeout:.0f} s to capture: given up (--timeout allows more)"
+                ) from None
             patience -= time.monotonic() - asked
             if frame is None:
                 raise _RendererDied(source, "crashed its renderer: the file is damaged or hostile")

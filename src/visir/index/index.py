@@ -1,6 +1,7 @@
 """One index, from outside: open it, add to it, search it."""
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from visir.index import refresh as refreshing
 from visir.index.paths import is_address, is_below, name_of, path_of
 from visir.index.refresh import Listeners, Summary
 from visir.index.search import SearchOptions, search
-from visir.index.store import Document, Store
+from visir.index.store import Document, Store, quote
 from visir.screenshot import Hit, Query, Screenshot
 from visir.unise.embedder import DEFAULT_MODEL, Embedder, load_embedder
 
@@ -87,7 +88,9 @@ class Index:
                 index._check_model()
             return index
         embedder = load_embedder(model or DEFAULT_MODEL)
-        store = Store.create(place, {"source": model or DEFAULT_MODEL, "name": embedder.name, "revision": embedder.revision, "dim": embedder.dim})
+        store = Store.create(
+            place, {"source": model or DEFAULT_MODEL, "name": embedder.name, "revision": embedder.revision, "dim": embedder.dim}
+        )
         index = cls(store, model or DEFAULT_MODEL, options)
         index.__dict__["embedder"] = embedder
         return index
@@ -167,6 +170,35 @@ class Index:
             raise StoreError(f"{named} does not exist: nothing was changed (`visir remove {named}` takes it out of the index)")
         return name_of(Path(named))
 
+    def inside(self, source: str | os.PathLike[str]) -> str:
+        """Return the filter that holds for the documents in a source."""
+        root = self.root_of(source)
+        below = root if is_address(root) else root.rstrip(os.sep) + os.sep
+        return f"path = {quote(root)} OR starts_with(path, {quote(below)})"
+
+    @classmethod
+    def rebuild(
+        cls, folder: str | os.PathLike[str], model: str = "", options: CaptureOptions | None = None, listeners: Listeners | None = None
+    ) -> Summary:
+        """Build an index anew beside the old one, from all that was ever added, and put it in its place when it is whole.
+
+        Args:
+            folder: the index.
+            model: name or folder of the model for the new one; the old one's where empty.
+            options: how documents are captured.
+            listeners: told about progress and failures.
+        """
+        place = Path(folder)
+        before = Store(place).settings
+        fresh_place, old_place = place.with_name(place.name + ".rebuilt"), place.with_name(place.name + ".replaced")
+        roots = [root for root in before["roots"] if is_address(root) or path_of(root).exists()]
+        with cls.open(fresh_place, model or before["model"]["source"], options) as fresh:
+            summary = fresh.add(*(root if is_address(root) else path_of(root) for root in roots), listeners=listeners)
+        place.rename(old_place)
+        fresh_place.rename(place)
+        shutil.rmtree(old_place)
+        return summary
+
     def refresh(self, listeners: Listeners | None = None) -> Summary:
         """Bring everything that was ever added up to date; web addresses are left as they were captured."""
         roots = [root for root in self.store.settings["roots"] if not is_address(root)]
@@ -184,7 +216,7 @@ class Index:
         Args:
             sources: files, folders with all that is in them, and web addresses.
         """
-        tops = [named if is_address(named) else name_of(Path(named)) for named in map(os.fspath, sources)]
+        tops = [named if is_address(named) else name_of(Path(named)) for named in (os.fspath(source) for source in sources)]
         gone = [document for document in self.store.documents() if any(is_below(document.path, top) for top in tops)]
         refreshing.remove(self.store, gone)
         self.store.remove_roots(lambda root: any(is_below(root, top) for top in tops))

@@ -39,4 +39,6 @@ def is_below(name: str, root: str) -> bool:
 
 def printable(text: str) -> str:
     """Write a name so that it stands on one line of any terminal."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode("ascii") for letter in text)
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode("ascii") for letter in text
+    )

@@ -117,7 +117,9 @@ class _Batch:
         for (edition, shot, columns), vector in zip(self.pages, vectors, strict=True):
             self.store.put_picture(edition, shot)
             boxes = pack_boxes([word.box for word in shot.words])
-            self.rows.append({"edition": edition, "page": shot.page, "title": shot.title, "text": shot.text, "boxes": boxes, "vector": vector, **columns})
+            self.rows.append(
+                {"edition": edition, "page": shot.page, "title": shot.title, "text": shot.text, "boxes": boxes, "vector": vector, **columns}
+            )
         self.pages = []
 
     def commit(self) -> None:
@@ -187,7 +189,12 @@ class _Run:
         """Documents whose files are no longer there, by their content: a new file with that content is one of them renamed."""
         gone: dict[str, list[Document]] = {}
         for document in self.known.values():
-            if document.edition and document.path not in self.present and not is_address(document.path) and not path_of(document.path).exists():
+            if (
+                document.edition
+                and document.path not in self.present
+                and not is_address(document.path)
+                and not path_of(document.path).exists()
+            ):
                 gone.setdefault(document.content, []).append(document)
         return gone
 
@@ -335,7 +342,7 @@ def _digest(path: Path) -> str:
     if path.exists() and not path.is_file():
         raise OSError("it is not a regular file")
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()  # type: ignore[arg-type]
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _now() -> str:

@@ -101,14 +101,18 @@ def _candidates(store: Store, vector: np.ndarray, tokens: Sequence[str], count: 
     rows = store.pages_by_row(list(dict.fromkeys([*near, *relevance])))
     vectors = np.array([row["vector"] for row in rows], np.float32).reshape(len(rows), -1)
     cosines = vectors @ vector if rows else ()
-    return [_Candidate(row["_rowid"], row, float(cosine), relevance.get(row["_rowid"], 0.0)) for row, cosine in zip(rows, cosines, strict=True)]
+    return [
+        _Candidate(row["_rowid"], row, float(cosine), relevance.get(row["_rowid"], 0.0)) for row, cosine in zip(rows, cosines, strict=True)
+    ]
 
 
 def _alive(store: Store, find: Callable[[str | None], pa.Table], where: str) -> pa.Table:
     """Search among pages that count; those of unfinished or replaced editions are asked away when they come up."""
     dead: set[int] = set()
     while True:
-        condition = " AND ".join(part for part in (f"({where})" if where else "", f"NOT ({one_of('edition', sorted(dead))})" if dead else "") if part)
+        condition = " AND ".join(
+            part for part in (f"({where})" if where else "", f"NOT ({one_of('edition', sorted(dead))})" if dead else "") if part
+        )
         table = find(condition or None)
         editions = table["edition"].to_numpy()
         fresh = set(editions[~store.is_live(editions)].tolist())

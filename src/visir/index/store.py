@@ -374,7 +374,13 @@ class Store:
         with LockedFile(self.folder / "optimise.lock", wait=False) as mine:
             if not mine:
                 return
-            for column, config in (("text", _words_index()), ("title", _words_index()), ("edition", BTree()), ("path", BTree()), ("type", Bitmap())):
+            for column, config in (
+                ("text", _words_index()),
+                ("title", _words_index()),
+                ("edition", BTree()),
+                ("path", BTree()),
+                ("type", Bitmap()),
+            ):
                 if not self._has_index(column):
                     self._create_index(column, config)
             if not self._has_index("vector") and self._pages.count_rows() >= VECTOR_INDEX_ROWS:

@@ -65,12 +65,14 @@ class TextEmbedder:
 
     def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
         """Return the cosine of every query with every document."""
-        return queries @ documents.T
+        return np.asarray(queries @ documents.T, np.float32)
 
     def _encode(self, texts: Sequence[str]) -> Vectors:
         vectors = np.zeros((len(texts), self.dim), np.float32)
         # Characters bound the tokenizer's work: no vocabulary makes a token out of more than some twenty.
-        rows = [[self._tokens.start, *self._tokens(text[: self._max_tokens * 20])[: self._max_tokens - 2], self._tokens.end] for text in texts]
+        rows = [
+            [self._tokens.start, *self._tokens(text[: self._max_tokens * 20])[: self._max_tokens - 2], self._tokens.end] for text in texts
+        ]
         # Texts of like length go together, so that little is spent on padding.
         order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
         for start in range(0, len(order), _BATCH):

@@ -1,0 +1,67 @@
+"""The `visir` command: verbs, the default verb, and what becomes of errors."""
+
+import io
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from visir.cli import ask, capture, index, rebuild, remove, search, status, watch
+from visir.errors import VisirError
+
+_VERBS = {
+    "ask": ask.ask,
+    "capture": capture.capture,
+    "index": index.index,
+    "rebuild": rebuild.rebuild,
+    "remove": remove.remove,
+    "search": search.search,
+    "status": status.status,
+    "watch": watch.watch,
+}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help='Search everything by how it looks. `visir PATH "query"` indexes what changed in PATH, then answers.',
+)
+for _name, _function in _VERBS.items():
+    app.command(_name)(_function)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C, or a service manager's stop; not KeyboardInterrupt, which the parser of the command line would swallow."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `visir` and exit: 0 all well, 1 some files failed, 2 usage, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if len(words) > 1 and words[0] not in _VERBS and not words[0].startswith("-"):
+        words.insert(0, "ask")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(args=words, prog_name="visir")
+    except VisirError as error:
+        print(f"visir: {error}", file=sys.stderr)
+        sys.exit(2)
+    except _Interrupted:
+        print("visir: interrupted; what was committed stays, the next run goes on", file=sys.stderr)
+        sys.exit(130)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Interrupted
+
+
+if __name__ == "__main__":
+    main()

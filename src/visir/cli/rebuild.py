@@ -1,0 +1,24 @@
+"""`visir rebuild`."""
+
+from visir.cli.common import (
+    IndexOption,
+    JsonOption,
+    ModelOption,
+    TimeoutOption,
+    capture_options,
+    finish,
+    index_folder,
+    progress_on_stderr,
+    say,
+)
+
+
+def rebuild(index: IndexOption = None, model: ModelOption = "", timeout: TimeoutOption = 60, as_json: JsonOption = False) -> None:
+    """Build the index anew from all that was indexed, with another model if one is named; the old one serves until then."""
+    from visir.index import Index
+
+    place = index_folder(index)
+    say(f"rebuilding {place}")
+    with progress_on_stderr() as listeners:
+        summary = Index.rebuild(place, model, capture_options(timeout, False, "eng"), listeners)
+    finish(summary, as_json)
