@@ -26,13 +26,13 @@ _SETTINGS = (
     ("Security/Scripting", "BlockUntrustedRefererLinks", "true"),
     ("Misc", "FirstRun", "false"),
 )
-_PROFILE = """<?xml version="1.0" encoding="UTF-8"?>
-<oor:items xmlns:oor="http://openoffice.org/2001/registry">
-%s
-</oor:items>
-""" % "\n".join(
-    f'<item oor:path="/org.openoffice.Office.Common/{place}"><prop oor:name="{name}" oor:op="fuse"><value>{value}</value></prop></item>'
-    for place, name, value in _SETTINGS
+_PROFILE = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<oor:items xmlns:oor="http://openoffice.org/2001/registry">\n'
+    + "".join(
+        f'<item oor:path="/org.openoffice.Office.Common/{place}"><prop oor:name="{name}" oor:op="fuse"><value>{value}</value></prop></item>\n'
+        for place, name, value in _SETTINGS
+    )
+    + "</oor:items>\n"
 )
 _HEAD_START = 0.5
 _KNOWN_PLACES = ("/Applications/LibreOffice.app/Contents/MacOS/soffice", "C:/Program Files/LibreOffice/program/soffice.exe")

@@ -30,6 +30,10 @@ OcrLanguageOption = Annotated[str, typer.Option("--ocr-language", metavar="CODES
 _LINE_SECONDS = 10.0
 
 
+class Interrupted(BaseException):
+    """Ctrl-C, or a service manager's stop; not KeyboardInterrupt, which the parser of the command line would swallow."""
+
+
 def index_folder(named: Path | None) -> Path:
     """Return where the index is kept: as named, else ``VISIR_INDEX``, else the user's data folder."""
     if named is not None:

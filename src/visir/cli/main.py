@@ -3,16 +3,17 @@
 import io
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
 import typer
 
 from visir.cli import ask, capture, index, rebuild, remove, search, status, watch
+from visir.cli.common import Interrupted
 from visir.errors import VisirError
 
-_VERBS = {
+_VERBS: dict[str, Callable[..., None]] = {
     "ask": ask.ask,
     "capture": capture.capture,
     "index": index.index,
@@ -35,10 +36,6 @@ for _name, _function in _VERBS.items():
     app.command(_name)(_function)
 
 
-class _Interrupted(BaseException):
-    """Ctrl-C, or a service manager's stop; not KeyboardInterrupt, which the parser of the command line would swallow."""
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `visir` and exit: 0 all well, 1 some files failed, 2 usage, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -54,13 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except VisirError as error:
         print(f"visir: {error}", file=sys.stderr)
         sys.exit(2)
-    except _Interrupted:
+    except Interrupted:
         print("visir: interrupted; what was committed stays, the next run goes on", file=sys.stderr)
         sys.exit(130)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise _Interrupted
+    raise Interrupted
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visir.cli.common import IndexOption, TimeoutOption, capture_options, closing_line, index_folder, progress_on_stderr, say
+from visir.cli.common import IndexOption, Interrupted, TimeoutOption, capture_options, closing_line, index_folder, progress_on_stderr, say
 
 if TYPE_CHECKING:
     from visir.index import Index
@@ -26,8 +26,10 @@ def watch(
         chosen = [opened.root_of(source) for source in sources or []] or list(opened.store.settings["roots"])
         folders = [path_of(root) for root in chosen if not is_address(root) and path_of(root).exists()]
         say(f"watching {len(folders)} folders; Ctrl-C ends it")
-        for _ in changes(*folders, raise_interrupt=True):
+        for _ in changes(*folders, raise_interrupt=False):
             _bring_up_to_date(opened, sources)
+        # It only ends on a signal, which it keeps to itself.
+        raise Interrupted
 
 
 def _bring_up_to_date(index: "Index", sources: list[str] | None) -> None:

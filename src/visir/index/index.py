@@ -121,7 +121,7 @@ class Index:
         built = self.store.settings["model"]
         if (embedder.name, embedder.revision) != (built["name"], built["revision"]):
             raise ModelMismatchError(
-                f"{self.store.folder} was built with {built['name']} ({built['revision']}), not with {embedder.name} ({embedder.revision}): "
+                f"{self.store.folder} was built with {built['name']} ({built['revision']}), not {embedder.name} ({embedder.revision}): "
                 f"vectors of different models cannot be compared; `visir rebuild --model {self._model}` builds it anew"
             )
         return embedder

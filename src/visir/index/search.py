@@ -99,8 +99,7 @@ def _candidates(store: Store, vector: np.ndarray, tokens: Sequence[str], count: 
             best = max(matching["_score"].to_pylist())
             relevance = {row["_rowid"]: row["_score"] / best for row in matching.to_pylist()}
     rows = store.pages_by_row(list(dict.fromkeys([*near, *relevance])))
-    vectors = np.array([row["vector"] for row in rows], np.float32).reshape(len(rows), -1)
-    cosines = vectors @ vector if rows else ()
+    cosines = np.array([row["vector"] for row in rows], np.float32) @ vector if rows else ()
     return [
         _Candidate(row["_rowid"], row, float(cosine), relevance.get(row["_rowid"], 0.0)) for row, cosine in zip(rows, cosines, strict=True)
     ]

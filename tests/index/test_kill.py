@@ -1,0 +1,138 @@
+"""Processes are really killed, at any moment, and really run side by side."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import write_pdf
+
+from visir.index import Index
+
+COMMITS_OFTEN = """
+import sys
+import visir.index.refresh as refresh
+refresh._COMMIT_SECONDS, refresh._COMMIT_PAGES, refresh._OPTIMISE_PAGES = 0.05, 6, 20
+from visir.index import Index
+with Index.open(sys.argv[1]) as index:
+    print("ready", flush=True)
+    print(index.add(sys.argv[2]), flush=True)
+"""
+
+
+def text_of(name: str, page: int) -> str:
+    return f"document {name} page {page} speaks of number {len(name) * page}"
+
+
+def make_documents(folder: Path, count: int) -> dict[str, int]:
+    lengths = {f"doc{number:02d}": 1 + number * 7 % 12 for number in range(count)}
+    for name, pages in lengths.items():
+        write_pdf(folder / f"{name}.pdf", [text_of(name, page) for page in range(1, pages + 1)])
+    return lengths
+
+
+def visible(index: Index) -> dict[str, list[int]]:
+    """Documents as a searcher sees them, with their pages; each page has its own text and its picture."""
+    found: dict[str, list[int]] = {}
+    for row in index.store.scan_pages(["path", "page", "text", "edition"]).to_pylist():
+        name = Path(row["path"]).stem
+        assert row["text"] == text_of(name, row["page"])
+        assert index.store.picture(row["edition"], row["page"]).stat().st_size > 100
+        found.setdefault(name, []).append(row["page"])
+    return found
+
+
+def start(index: Path, folder: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", COMMITS_OFTEN, str(index), str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.slow()
+def test_kill_9_at_any_moment_loses_no_committed_page_and_shows_no_half_document(tmp_path):
+    lengths = make_documents(tmp_path / "documents", 24)
+    chance = random.Random(0)
+    seen: set[str] = set()
+    partly = 0
+    for _ in range(15):
+        process = start(tmp_path / "index", tmp_path / "documents")
+        time.sleep(chance.uniform(0.0, 1.5))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        with Index.open(tmp_path / "index") as index:
+            now = visible(index)
+            index.search("document number")
+        for name, pages in now.items():
+            assert sorted(pages) == list(range(1, lengths[name] + 1)), name
+        assert seen <= now.keys()
+        seen = set(now)
+        partly += 0 < len(seen) < len(lengths)
+    assert partly >= 2, "no kill fell into the middle: the test proves nothing"
+    with Index.open(tmp_path / "index") as index:
+        index.add(tmp_path / "documents")
+        index.add(tmp_path / "documents")
+        assert {name: len(pages) for name, pages in visible(index).items()} == lengths
+        assert index.store.count_pages() == sum(lengths.values())
+        assert len(list((tmp_path / "index" / "pictures").rglob("*.jpg"))) == sum(lengths.values())
+
+
+def test_ctrl_c_keeps_what_is_whole_and_says_so(tmp_path):
+    lengths = make_documents(tmp_path / "documents", 40)
+    command = [sys.executable, "-m", "visir.cli.main", "index", str(tmp_path / "documents"), "--index", str(tmp_path / "index")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    pictures = tmp_path / "index" / "pictures"
+    end = time.monotonic() + 60
+    while len(list(pictures.rglob("*.jpg"))) < 30 and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; what was committed stays" in told
+    assert "Traceback" not in told
+    with Index.open(tmp_path / "index") as index:
+        now = visible(index)
+        assert 0 < len(now) < len(lengths)
+        assert all(len(pages) == lengths[name] for name, pages in now.items())
+        assert index.add(tmp_path / "documents").unchanged == len(now)
+
+
+def test_two_processes_index_and_a_third_searches_at_once(tmp_path):
+    lengths = make_documents(tmp_path / "documents", 16)
+    make_documents(tmp_path / "more", 4)
+    writers = [start(tmp_path / "index", tmp_path / "documents"), start(tmp_path / "index", tmp_path / "documents")]
+    with Index.open(tmp_path / "index") as index:
+        while any(writer.poll() is None for writer in writers):
+            for hit in index.search("document page number", count=50):
+                assert hit.page <= lengths[Path(hit.uri).stem]
+            pages = [(Path(hit.uri), hit.page) for hit in index.search("document", count=200)]
+            assert len(pages) == len(set(pages)), "a page was shown twice"
+        for writer in writers:
+            assert "failed=0" in writer.communicate()[0]
+            assert writer.returncode == 0
+        index.add(tmp_path / "documents")
+        assert {name: len(pages) for name, pages in visible(index).items()} == lengths
+        assert index.store.count_pages() == sum(lengths.values())
+
+
+def test_a_searcher_never_sees_a_replaced_document_half(tmp_path):
+    path = tmp_path / "documents" / "doc.pdf"
+    write_pdf(path, [f"old edition page {page}" for page in range(12)])
+    with Index.open(tmp_path / "index") as index:
+        index.add(path.parent)
+        write_pdf(path, [f"new edition page {page}" for page in range(9)])
+        writer = start(tmp_path / "index", path.parent)
+        states = set()
+        while writer.poll() is None:
+            rows = index.store.scan_pages(["text"]).to_pylist()
+            states.add((len(rows), len({row["text"][:3] for row in rows})))
+        writer.communicate()
+        rows = index.store.scan_pages(["text"]).to_pylist()
+        states.add((len(rows), len({row["text"][:3] for row in rows})))
+    assert states == {(12, 1), (9, 1)}
+    assert os.path.exists(path)

@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_pdf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visir.errors import QueryError
+from visir.index.search import coverage, tokens_of
+from visir.index.store import pack_boxes, unpack_boxes
+from visir.screenshot import Query
+
+
+@pytest.fixture()
+def index(library, open_index):
+    index = open_index()
+    index.add(library)
+    return index
+
+
+def names(hits):
+    return [(Path(hit.uri).stem, hit.page) for hit in hits]
+
+
+def test_words_and_meaning_find_the_page(index):
+    assert names(index.search("annual rainfall"))[0] == ("rainfall", 1)
+    assert names(index.search("opening moves of a board game"))[0] == ("chess", 1)
+
+
+def test_a_hit_shows_where_its_words_stand(index):
+    hit = index.search("starter rye")[0]
+    assert [hit.snippet[start:end] for start, end in hit.marks] == ["starter", "rye"]
+    assert len(hit.boxes) == 2
+    assert all(0 <= value <= 1 for box in hit.boxes for value in box)
+    assert Path(hit.picture).read_bytes()[:3] == b"\xff\xd8\xff"
+    assert hit.title == "Sourdough bread at home Feed the starter with rye flour every morning."
+
+
+def test_scores_fall_from_hit_to_hit_and_stay_between_0_and_100(index):
+    for query in ("rainfall in March", "something else entirely"):
+        scores = [hit.score for hit in index.search(query)]
+        assert scores == sorted(scores, reverse=True)
+        assert all(0 <= score <= 100 for score in scores)
+
+
+def test_a_minimum_score_cuts_and_nonsense_finds_nothing(index):
+    assert index.search("xqzzt vrbl", min_score=20) == []
+    assert names(index.search("crust crackle", min_score=60)) == [("bread", 2)]
+
+
+def test_exact_words_can_be_switched_off(index):
+    hit = index.search("drought", words=False)[0]
+    assert (names([hit]), hit.marks, hit.boxes) == ([("rainfall", 2)], (), ())
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [
+        ("type = 'pdf'", 5),
+        ("type = 'image'", 0),
+        ("page = 2", 2),
+        ("path LIKE '%/bread.pdf'", 2),
+        ("language = 'en' AND page = 1", 3),
+        ("date >= '2024-01-01' AND date < '2025-01-01'", 5),
+        ("title LIKE 'Drought%' OR title LIKE 'The Sicilian%'", 1),
+    ],
+)
+def test_filters(index, where, count):
+    assert len(index.search("rainfall bread chess", where=where)) == count
+
+
+@pytest.mark.parametrize("where", ["nonsense = 3", "page = = 3", "page = 'x", "1; DROP TABLE pages"])
+def test_a_bad_filter_is_one_clear_error(index, where):
+    with pytest.raises(QueryError, match="the filter makes no sense") as caught:
+        index.search("rain", where=where)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_an_empty_query_is_refused(index, text):
+    with pytest.raises(QueryError, match="empty"):
+        index.search(text)
+
+
+@pytest.mark.parametrize("text", ["'", '"', "a' OR 1=1 --", "%", "\\", "日本", "a" * 5000, "AND OR NOT", "(", "*:*", "\x00", "🎈"])
+def test_any_text_is_a_query(index, text):
+    index.search(text)
+
+
+def test_a_picture_finds_its_page_and_a_text_turns_it(index, tmp_path):
+    path = write_pdf(tmp_path / "query.pdf", ["Sourdough bread at home\nFeed the starter with rye flour every morning."])
+    picture = index.capture(path)
+    assert names(index.search(Query(image=picture)))[0] == ("bread", 1)
+    assert names(index.search(Query("baking steam crust", picture)))[0] == ("bread", 2)
+
+
+def test_skip_goes_on_where_the_last_page_of_results_ended(index):
+    whole = names(index.search("rainfall", count=5))
+    assert names(index.search("rainfall", count=2, skip=2)) == whole[2:4]
+
+
+def test_accents_case_and_punctuation_do_not_matter_for_words():
+    assert tokens_of("Crème-Brûlée!") == tokens_of("creme brulee")
+    assert coverage(("creme", "x"), frozenset({"creme"})) == pytest.approx(5 / 6)
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 4), max_size=20))
+def test_boxes_are_packed_within_a_pixel(boxes):
+    unpacked = unpack_boxes(pack_boxes(boxes))
+    assert unpacked.shape == (len(boxes), 4)
+    assert np.allclose(unpacked, np.array(boxes).reshape(-1, 4), atol=1 / 65535)

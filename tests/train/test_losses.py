@@ -1,0 +1,57 @@
+import pytest
+import torch
+
+from visir.train.losses import LetterReader, VectorQueue, spot_loss, spot_targets, teach_loss, word_loss
+from visir.unise.words import find_words
+
+BOXES = torch.tensor([[0.05, 0.1, 0.45, 0.25], [0.55, 0.1, 0.95, 0.25], [0.1, 0.6, 0.3, 0.8]])
+OWNER = torch.zeros(3).long()
+
+
+def test_a_map_that_says_what_it_should_is_found_again_and_costs_little():
+    heat, cell, reach = spot_targets(BOXES, OWNER, (1, 10, 20))
+    spots = torch.zeros(1, 5, 10, 20)
+    spots[:, 0] = torch.where(heat > 0.999, 8.0, -8.0)
+    spots[0, 1:].view(4, -1)[:, cell] = reach.T
+    assert spot_loss(spots, BOXES, OWNER) < 0.01
+    found, _ = find_words(spots[0].numpy())
+    torch.testing.assert_close(torch.from_numpy(found).sort(0).values, BOXES.sort(0).values, atol=1e-5, rtol=0)
+    assert spot_loss(torch.zeros_like(spots), BOXES, OWNER) > 1
+
+
+def test_right_words_cost_less_than_wrong_ones():
+    vectors = torch.nn.functional.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    which = torch.tensor([0, 1, 2, 2, 3, 4, 5])
+    scale = torch.tensor(20.0)
+    right, all_right = word_loss(3 * vectors[which], vectors, which, scale)
+    wrong, none_right = word_loss(3 * vectors[which.roll(1) - 1], vectors, which, scale)
+    assert right < wrong
+    assert (all_right, none_right) == (1.0, 0.0)
+
+
+def test_a_teachers_vectors_are_matched_and_copies_are_no_negatives():
+    targets = torch.eye(4, 8)[[0, 1, 1, 3]]
+    queue = VectorQueue(6, 8)
+    queue.push(torch.eye(8)[4:])
+    loss = teach_loss(targets, targets, queue, torch.tensor(30.0))
+    assert loss < 1e-4
+    assert teach_loss(targets.roll(1, 0), targets, queue, torch.tensor(30.0)) > 5
+
+
+def test_a_queue_keeps_the_newest():
+    queue = VectorQueue(4, 2)
+    for value in range(7):
+        queue.push(torch.full((1, 2), float(value)))
+    assert sorted(queue.rows[:, 0].tolist()) == [3, 4, 5, 6]
+    queue.push(torch.arange(20.0).reshape(10, 2))
+    assert sorted(queue.rows[:, 0].tolist()) == [12, 14, 16, 18]
+
+
+def test_a_letter_is_read_from_the_quarter_of_the_cell_it_stands_in():
+    reader = LetterReader(1, 3)
+    with torch.no_grad():
+        reader.name.weight.zero_()
+        reader.name.bias.copy_(torch.arange(12.0))
+    at = torch.tensor([[0.0, 0.0], [0.3, 0.9], [0.8, 0.5]])
+    logits = reader(torch.ones(1, 1, 1, 1), at, torch.zeros(3).long())
+    assert logits[:, 0].tolist() == pytest.approx([0.0, 3.0, 9.0])

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from visir.errors import ModelError
+from visir.unise.words import fold_word
+from visir.vira.practice import Pack, PageSpec, is_held_word, render_page
+from visir.vira.practice.draw import ALPHABET
+from visir.vira.practice.layouts import LAYOUTS
+
+CLEAN = PageSpec(320, 320, 1.0, spoil=0.0)
+
+
+@pytest.fixture(scope="module")
+def pack(pack_path):
+    return Pack.open(pack_path)
+
+
+def test_a_page_depends_on_its_numbers_alone(pack):
+    spec = PageSpec(192, 256)
+    first = render_page(pack, spec, 3, 7)
+    render_page(pack, spec, 3, 8)
+    again = render_page(pack, spec, 3, 7)
+    assert np.array_equal(first.image, again.image)
+    assert first.words == again.words
+    assert np.array_equal(first.boxes, again.boxes)
+    other = render_page(pack, spec, 3, 9)
+    assert other.words != first.words or not np.array_equal(other.image, first.image)
+
+
+@pytest.mark.parametrize("layout", sorted(LAYOUTS))
+def test_every_box_holds_ink_and_every_letter_belongs_to_a_word(pack, layout):
+    for number in range(4):
+        page = render_page(pack, PageSpec(320, 352, 1.0, spoil=0.0, layout=layout), 5, number)
+        assert page.image.shape == (320, 352, 3)
+        assert len(page.words) == len(page.boxes)
+        assert page.boxes.min(initial=0) >= 0
+        assert page.boxes.max(initial=0) <= 1
+        assert all(word == word.strip() and " " not in word for word in page.words)
+        grey = page.image.astype(int).sum(2)
+        for word, box in zip(page.words, page.boxes, strict=True):
+            left, top, right, bottom = (box * [352, 320, 352, 320]).round().astype(int)
+            patch = grey[max(0, top - 1) : bottom + 2, max(0, left - 1) : right + 2]
+            assert np.ptp(patch) > 40, (word, box)
+        assert len(page.letters) == sum(letter in ALPHABET for word in page.words for letter in word)
+
+
+def test_letters_lie_inside_their_words(pack):
+    page = render_page(pack, CLEAN, 1, 1)
+    at = 0
+    for word, box in zip(page.words, page.boxes, strict=True):
+        count = sum(letter in ALPHABET for letter in word)
+        assert [ALPHABET[i] for i in page.letters[at : at + count]] == [letter for letter in word if letter in ALPHABET]
+        x, y = page.letter_at[at : at + count].T
+        assert ((x >= box[0] - 1e-3) & (x <= box[2] + 1e-3) & (y >= box[1] - 1e-3) & (y <= box[3] + 1e-3)).all()
+        at += count
+
+
+def test_words_kept_for_the_examination_are_never_shown_in_training(pack_path):
+    pack = Pack.open(pack_path, "train")
+    shown = {fold_word(word) for number in range(40) for word in render_page(pack, CLEAN, 2, number).words}
+    assert len(shown) > 50
+    # What a table or a chart makes up (labels joined with numbers) is no word of any list.
+    assert not {word for word in shown if is_held_word(word) and word.isalpha()}
+
+
+def test_splits_share_neither_fonts_nor_paragraphs(pack_path):
+    train, held = Pack.open(pack_path, "train"), Pack.open(pack_path, "held")
+    assert not {font.family for font in train.fonts} & {font.family for font in held.fonts}
+    assert held.fonts
+    assert not set(train.texts["en"]) & set(held.texts["en"])
+    assert len(train.texts["en"]) + len(held.texts["en"]) == 300
+
+
+def test_the_curriculum_begins_with_large_type(pack):
+    def height(level):
+        pages = [render_page(pack, PageSpec(320, 320, level, layout="article"), 4, i) for i in range(30)]
+        return np.median(np.concatenate([page.boxes[:, 3] - page.boxes[:, 1] for page in pages]))
+
+    assert height(0.0) > 1.4 * height(1.0)
+
+
+def test_a_missing_pack_says_how_to_build_one(tmp_path):
+    with pytest.raises(ModelError, match="build_pack"):
+        Pack.open(tmp_path / "none.zip")
