@@ -12,13 +12,17 @@ import pytest
 from visir.index import Index
 
 
+def _escape(line: str) -> str:
+    return line.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
+
+
 def write_pdf(path: Path, pages: list[str], title: str = "", size: tuple[int, int] = (595, 842), rotate: int = 0) -> Path:
     """Write a real PDF by hand: Helvetica, one text a page, lines as given."""
     objects: list[bytes] = [b"<< /Type /Catalog /Pages 2 0 R >>", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
     kids = []
     for text in pages:
         lines = [line for paragraph in text.split("\n") for line in textwrap.wrap(paragraph, 80) or [""]]
-        shown = " T* ".join("(%s) Tj" % line.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)") for line in lines)
+        shown = " T* ".join(f"({_escape(line)}) Tj" for line in lines)
         stream = f"BT /F1 12 Tf 16 TL 60 {size[1] - 60} Td {shown} ET".encode("latin-1")
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream))
         objects.append(
@@ -52,7 +56,7 @@ TOPICS = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def library(tmp_path: Path) -> Path:
     """A folder of three PDFs with five pages on three topics."""
     folder = tmp_path / "library"
@@ -61,7 +65,7 @@ def library(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def open_index(tmp_path: Path) -> Iterator[Callable[..., Index]]:
     """Open indexes that are closed at the end of the test."""
     opened: list[Index] = []

@@ -9,7 +9,7 @@ from conftest import write_pdf
 from PIL import Image
 
 
-@pytest.fixture()
+@pytest.fixture
 def visir(tmp_path):
     """Run the command in a process of its own."""
 

@@ -53,7 +53,7 @@ def start(index: Path, folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.slow()
+@pytest.mark.slow
 def test_kill_9_at_any_moment_loses_no_committed_page_and_shows_no_half_document(tmp_path):
     lengths = make_documents(tmp_path / "documents", 24)
     chance = random.Random(0)

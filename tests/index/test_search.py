@@ -12,7 +12,7 @@ from visir.index.store import pack_boxes, unpack_boxes
 from visir.screenshot import Query
 
 
-@pytest.fixture()
+@pytest.fixture
 def index(library, open_index):
     index = open_index()
     index.add(library)
