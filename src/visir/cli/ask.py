@@ -36,7 +36,10 @@ def ask(
     ocr_language: OcrLanguageOption = "eng",
     as_json: JsonOption = False,
 ) -> None:
-    """Index what changed in PATH, then search in it; `visir PATH QUERY` is short for this."""
+    """Index what changed in PATH, then answer.
+
+    `visir PATH QUERY` is short for `visir ask PATH QUERY`.
+    """
     place = index_folder(index)
     say(f"indexing {source} into {place}")
     from visir.index import Index, SearchOptions

@@ -18,7 +18,10 @@ def capture(
     ocr_language: OcrLanguageOption = "eng",
     as_json: JsonOption = False,
 ) -> None:
-    """Turn documents into screenshots: NAME-0001.jpg with NAME-0001.json (title, text, words with boxes) beside it."""
+    """Turn documents into screenshots.
+
+    Writes NAME-0001.jpg and, beside it, NAME-0001.json with title, text, and words with their boxes.
+    """
     from visir.capture import Worker
     from visir.errors import CaptureError
     from visir.index.paths import printable

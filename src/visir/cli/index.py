@@ -31,7 +31,10 @@ def index(
     ocr_language: OcrLanguageOption = "eng",
     as_json: JsonOption = False,
 ) -> None:
-    """Index documents, or bring the index up to date."""
+    """Index documents, or bring the index up to date.
+
+    Unchanged files cost nothing; files that are gone are removed from the index.
+    """
     place: Path = index_folder(index)
     say(f"indexing into {place}")
     from visir.index import Index

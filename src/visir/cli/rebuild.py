@@ -14,7 +14,10 @@ from visir.cli.common import (
 
 
 def rebuild(index: IndexOption = None, model: ModelOption = "", timeout: TimeoutOption = 60, as_json: JsonOption = False) -> None:
-    """Build the index anew from all that was indexed, with another model if one is named; the old one serves until then."""
+    """Build the index anew, with another model.
+
+    Everything that was indexed is captured again; the old index serves until the new one is whole.
+    """
     from visir.index import Index
 
     place = index_folder(index)

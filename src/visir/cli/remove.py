@@ -12,7 +12,7 @@ def remove(
     index: IndexOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take documents out of the index; the files themselves stay."""
+    """Take documents out of the index; files stay."""
     with open_index(index) as opened:
         count = opened.remove(*sources)
     say(f"removed {count:,}" if count else "nothing of that is in the index")

@@ -41,7 +41,10 @@ def search(
     index: IndexOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find pages by text, by a picture, or by a picture with a text that says what should differ."""
+    """Find pages by text, by a picture, or by both.
+
+    A text beside a picture says what should differ from it.
+    """
     text = " ".join(words or [])
     if text == "-":
         text = sys.stdin.read()

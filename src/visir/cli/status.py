@@ -6,7 +6,7 @@ from visir.cli.common import IndexOption, JsonOption, open_index, print_json
 
 
 def status(index: IndexOption = None, as_json: JsonOption = False) -> None:
-    """Say what the index holds, and which files failed and why."""
+    """Say what the index holds and what failed."""
     from visir.index.paths import printable
 
     with open_index(index) as opened:

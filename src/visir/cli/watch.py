@@ -15,7 +15,7 @@ def watch(
     index: IndexOption = None,
     timeout: TimeoutOption = 60,
 ) -> None:
-    """Keep the index up to date while files change, until Ctrl-C."""
+    """Keep the index up to date until Ctrl-C."""
     from watchfiles import watch as changes
 
     from visir.index import Index
