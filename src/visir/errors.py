@@ -8,6 +8,7 @@
     │   └── CaptureTimeout      the renderer took too long
     ├── StoreError              the index could not be opened or written
     │   └── ModelMismatchError  the index was built with another model
+    ├── BenchmarkError          a benchmark's files are broken
     ├── ModelError              a model could not be loaded
     └── QueryError              a query or a filter makes no sense
 
@@ -55,6 +56,10 @@ class StoreError(VisirError):
 
 class ModelMismatchError(StoreError):
     """The index was built with another model than the one asked for."""
+
+
+class BenchmarkError(VisirError):
+    """A benchmark's files are broken or missing."""
 
 
 class ModelError(VisirError):

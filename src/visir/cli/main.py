@@ -9,16 +9,18 @@ from typing import NoReturn
 
 import typer
 
-from visir.cli import ask, capture, index, rebuild, remove, search, status, watch
+from visir.cli import ask, capture, eval, index, rebuild, remove, report, search, status, watch
 from visir.cli.common import Interrupted
 from visir.errors import VisirError
 
 _VERBS: dict[str, Callable[..., None]] = {
     "ask": ask.ask,
     "capture": capture.capture,
+    "eval": eval.eval,
     "index": index.index,
     "rebuild": rebuild.rebuild,
     "remove": remove.remove,
+    "report": report.report,
     "search": search.search,
     "status": status.status,
     "watch": watch.watch,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
+from visir.unise.instructions import SEARCH
 
 Vectors = NDArray[np.float32]
 WEIGHTS = Path(__file__).parent / "weights"
@@ -33,8 +34,13 @@ class Embedder(Protocol):
     reads: Literal["pixels", "text"]
     calibration: tuple[float, float]
 
-    def encode_query(self, queries: Sequence[Query | str]) -> Vectors:
-        """Embed queries of text, picture or both into float32 vectors of length 1, shape (n, dim)."""
+    def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
+        """Embed queries of text, picture or both into float32 vectors of length 1, shape (n, dim).
+
+        Args:
+            queries: what is asked.
+            instruction: the task, for models that follow instructions; others ignore it.
+        """
 
     def encode_document(self, documents: Sequence[Screenshot | str]) -> Vectors:
         """Embed screenshots or texts into float32 vectors of length 1, shape (n, dim)."""

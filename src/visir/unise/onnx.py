@@ -10,6 +10,7 @@ import numpy as np
 from visir.errors import ModelError, QueryError
 from visir.screenshot import Query, Screenshot
 from visir.unise.embedder import Vectors
+from visir.unise.instructions import SEARCH
 from visir.unise.wordpiece import WordPiece
 
 _BATCH = 16
@@ -38,8 +39,8 @@ class TextEmbedder:
         self._tokens = WordPiece(folder / "vocab.txt")
         self._session = open_session(folder / "model.onnx")
 
-    def encode_query(self, queries: Sequence[Query | str]) -> Vectors:
-        """Embed queries; see `Embedder`.
+    def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
+        """Embed queries; see `Embedder`. The instruction is ignored.
 
         Raises:
             QueryError: a query's picture has no words.

@@ -1,0 +1,23 @@
+"""`visir report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from visir.cli.common import say
+
+
+def report(
+    results: Annotated[list[Path], typer.Argument(metavar="OUT…", help="Folders or files that `visir eval -o` wrote.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where report.html and report.md go.")] = Path("report"),
+) -> None:
+    """Write measurements as a page to look at."""
+    from visir.errors import BenchmarkError
+    from visir.mvrb.report import write
+
+    files = [file for place in results for file in (sorted(place.glob("*.json")) if place.is_dir() else [place])]
+    if not files:
+        raise BenchmarkError(f"no measurements in {', '.join(map(str, results))}: make some with `visir eval DIR -o OUT`")
+    for path in write(files, output):
+        say(f"wrote {path}")

@@ -1,0 +1,20 @@
+"""What a query is told about its task: the ``[Task]`` part of UniSE's template, one sentence a task.
+
+The paper's own sentences are not published; these are ours. Models that were trained without instructions ignore them.
+"""
+
+BY_META_TASK = {
+    "SR": "Find the screenshot that the text describes.",
+    "CSR": "Find the screenshot that is related to the given screenshot in the way the text says.",
+    "SQA": "Find the answer to the question about the given screenshot.",
+    "OVC": "Find the class that the given screenshot belongs to.",
+}
+"""Instructions for the meta-tasks of the paper (section 4)."""
+
+SEARCH = "Find the page that answers the query."
+"""Instruction for a person's search."""
+
+
+def with_instruction(instruction: str, text: str) -> str:
+    """Fill the query side of UniSE's template for text-only use: the task, then the query."""
+    return f"[Task] {instruction} [Query] {text}" if instruction else text

@@ -1,0 +1,18 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from make import write_benchmark
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return write_benchmark(tmp_path_factory.mktemp("benchmark"))
+
+
+@pytest.fixture(scope="session")
+def cache_file(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache") / "vectors.sqlite"

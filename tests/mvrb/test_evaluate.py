@@ -1,0 +1,147 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from make import write_benchmark
+
+from visir.errors import BenchmarkError
+from visir.mvrb.baselines import load_retriever
+from visir.mvrb.cache import Cache, key_of
+from visir.mvrb.data import Benchmark
+from visir.mvrb.evaluate import best, evaluate, load, measure, paired_test
+from visir.mvrb.report import write
+
+
+@pytest.fixture(scope="module")
+def evaluations(folder, cache_file):
+    benchmark = Benchmark(folder)
+    cache = Cache(cache_file)
+    found = {name: evaluate(benchmark, load_retriever(name, cache), benchmark.names) for name in ("text", "ocr-bm25", "random", "grey")}
+    cache.close()
+    return found
+
+
+def test_systems_that_read_beat_the_controls(evaluations):
+    overall = {name: evaluation.overall["recall_at_1"] for name, evaluation in evaluations.items()}
+    assert min(overall["text"], overall["ocr-bm25"]) > 0.6
+    assert max(overall["random"], overall["grey"]) < 0.6
+    assert evaluations["text"].meta.keys() == {"SR", "CSR", "SQA", "OVC"}
+
+
+def test_overall_is_the_mean_over_tasks_with_an_interval_around_it(evaluations):
+    for evaluation in evaluations.values():
+        values = [result.scores["recall_at_1"] for result in evaluation.tasks.values()]
+        assert evaluation.overall["recall_at_1"] == pytest.approx(np.mean(values))
+        low, high = evaluation.interval
+        assert low <= np.mean(values) <= high
+
+
+def test_the_paired_test_tells_different_systems_from_equal_ones(evaluations):
+    assert paired_test(evaluations["text"], evaluations["random"]) < 0.05
+    assert paired_test(evaluations["text"], evaluations["text"]) == 1.0
+
+
+def test_a_second_run_computes_nothing(folder, cache_file, evaluations, monkeypatch):
+    benchmark = Benchmark(folder)
+    cache = Cache(cache_file)
+    retriever = load_retriever("text", cache)
+    monkeypatch.setattr(retriever._embedder, "_session", None)
+    monkeypatch.setenv("PATH", "")
+    again = evaluate(benchmark, retriever, benchmark.names)
+    cache.close()
+    assert again.overall == evaluations["text"].overall
+
+
+def test_what_is_written_is_read_again(evaluations, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(evaluations["text"].as_json(details=True)))
+    assert load(path) == evaluations["text"]
+
+
+def test_the_report_shows_tables_bars_and_pictures(evaluations, folder, tmp_path):
+    for name, evaluation in evaluations.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({**evaluation.as_json(details=True), "benchmark": str(folder)}))
+    page, text = write(sorted(tmp_path.glob("*.json")), tmp_path / "report")
+    shown = page.read_text()
+    assert shown.count("<figure>") >= 2 * 24
+    assert "data:image/jpeg;base64," in shown
+    assert "http" not in shown
+    assert "60.61" in text.read_text()
+
+
+def test_reports_of_different_data_are_refused(evaluations, folder, tmp_path):
+    other = evaluations["random"].as_json(details=True)
+    other["data"] = "else"
+    (tmp_path / "a.json").write_text(json.dumps({**evaluations["text"].as_json(details=True), "benchmark": str(folder)}))
+    (tmp_path / "b.json").write_text(json.dumps({**other, "benchmark": str(folder)}))
+    with pytest.raises(BenchmarkError, match="other data"):
+        write([tmp_path / "a.json", tmp_path / "b.json"], tmp_path / "report")
+
+
+def test_eval_prints_the_promised_object(tmp_path):
+    folder = write_benchmark(tmp_path / "benchmark")
+    command = [
+        sys.executable,
+        "-m",
+        "visir.cli.main",
+        "eval",
+        str(folder),
+        "--model",
+        "grey",
+        "--json",
+        "--cache",
+        str(tmp_path / "c"),
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    printed = json.loads(told.stdout)
+    assert printed["overall"]["recall_at_1"] >= 0
+    assert printed["meta"].keys() == {"SR", "CSR", "SQA", "OVC"}
+    assert printed["tasks"]["Screenshot_QA/wiki-qa"].keys() >= {"recall_at_1", "recall_at_5", "recall_at_10", "ndcg_at_10", "mrr"}
+    assert (tmp_path / "out" / "grey.json").exists()
+    told = subprocess.run([sys.executable, "-m", "visir.cli.main", "report", str(tmp_path / "out"), "-o", str(tmp_path / "r")], check=True)
+    assert (tmp_path / "r" / "report.html").exists()
+
+
+@given(st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=12, max_size=12), min_size=1, max_size=5))
+def test_ties_fall_to_the_candidate_that_comes_first(rows):
+    scores = np.array(rows, np.float32)
+    top = best(scores, 10)
+    for row, order in zip(scores, top, strict=True):
+        keys = [(-row[candidate], candidate) for candidate in order]
+        assert keys == sorted(keys)
+
+
+def test_measures_are_what_they_are_called():
+    top = np.array([[3, 1, 2, *range(4, 11)], [0, 1, 2, *range(3, 10)]])
+    values = measure(top, [frozenset({1}), frozenset({11})])
+    assert values["recall_at_1"] == [0, 0]
+    assert values["recall_at_5"] == [1, 0]
+    assert values["mrr"] == [0.5, 0]
+    assert values["ndcg_at_10"][0] == pytest.approx(1 / np.log2(3))
+
+
+def test_the_cache_keeps_what_was_computed_before_a_failure(tmp_path):
+    cache = Cache(tmp_path / "c.sqlite")
+    keys = [key_of(str(number)) for number in (0, 1, 2, 0, 3)]
+
+    def failing(positions):
+        if 2 in positions:
+            raise KeyboardInterrupt
+        return [b"value %d" % position for position in positions]
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.through(keys, failing, batch=2)
+    asked = []
+
+    def honest(positions):
+        asked.extend(positions)
+        return [b"value %d" % position for position in positions]
+
+    assert cache.through(keys, honest, batch=2) == [b"value 0", b"value 1", b"value 2", b"value 0", b"value 4"]
+    assert asked == [2, 4]
