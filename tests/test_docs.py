@@ -34,7 +34,9 @@ def test_the_commands_of_a_page_run_and_print_what_it_says(page, tmp_path):
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "VISIR_INDEX": str(tmp_path / "index")}
     for command, lines in commands(page):
-        if command.startswith(RUN_ELSEWHERE):
+        if command == "make demo":  # its set-up is what runs this test
+            command = f"VISIR='{sys.executable} -m visir.cli.main' sh samples/demo.sh"
+        elif command.startswith(RUN_ELSEWHERE):
             continue
         done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0, (command, done.stderr)

@@ -1,5 +1,6 @@
 """`visir search`, and how hits are shown."""
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -79,7 +80,7 @@ def show(hits: "list[Hit]", as_json: bool, output: Path | None) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for hit in hits:
         head = Text(f"{hit.score:5.1f}  ")
-        head.append(printable(hit.uri), "bold").append(f"  page {hit.page}")
+        head.append(printable(_near(hit.uri)), "bold").append(f"  page {hit.page}")
         console.print(head)
         if hit.title:
             console.print(Text(f"       {printable(hit.title)}", "cyan"))
@@ -88,6 +89,12 @@ def show(hits: "list[Hit]", as_json: bool, output: Path | None) -> None:
             for start, end in hit.marks:
                 snippet.stylize("bold yellow", start, end)
             console.print(Text("       ").append(snippet))
+
+
+def _near(name: str) -> str:
+    """Return a path relative to the working folder if it lies in it."""
+    here = os.getcwd().rstrip(os.sep) + os.sep
+    return name.removeprefix(here)
 
 
 def _save(hits: "list[Hit]", folder: Path) -> None:

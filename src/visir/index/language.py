@@ -23,6 +23,7 @@ _SMALL_WORDS = {
     "vi": "và của là có cho không được trong các một những này với để khi người",
     "id": "dan yang di untuk dengan ini dari pada tidak adalah dalam akan atau itu ke dapat",
 }
+_STOP_WORDS = {code: frozenset(words.split()) for code, words in _SMALL_WORDS.items()}
 _BY_WORD: dict[str, list[str]] = {}
 for _code, _words in _SMALL_WORDS.items():
     for _word in _words.split():
@@ -40,6 +41,11 @@ _SCRIPTS = (
     ("hi", re.compile("[\u0900-\u097f]")),
 )
 _SAMPLE = 3000
+
+
+def stop_words(text: str) -> frozenset[str]:
+    """Return the words that say nothing by themselves in the language of a query; English where too little speaks for any."""
+    return _STOP_WORDS.get(guess_language(text) or "en", frozenset())
 
 
 def guess_language(text: str) -> str:

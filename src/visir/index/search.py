@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from visir.errors import QueryError
+from visir.index.language import stop_words
 from visir.index.store import Store, one_of, unpack_boxes
 from visir.screenshot import Box, Hit, Query
 from visir.unise.embedder import Embedder
@@ -54,7 +55,7 @@ def search(store: Store, embedder: Embedder, query: Query, options: SearchOption
         raise QueryError("the query is empty: give some words, a picture, or both")
     wanted = options.skip + options.count
     vector = embedder.encode_query([query])[0]
-    tokens = tokens_of(query.text) if options.words else ()
+    tokens = _telling_tokens(query.text) if options.words else ()
     count = max(_CANDIDATES, 2 * wanted)
     candidates = _candidates(store, vector, tokens, count, options.where)
     page_tokens = {row.id: frozenset(tokens_of(row.text)) | frozenset(tokens_of(row.title)) for row in candidates if row.relevance}
@@ -127,7 +128,7 @@ def _weights(query: Query, tokens: Sequence[str]) -> tuple[float, float]:
     """
     if not tokens:
         return 0.0, 1.0
-    return (1.0, 0.5) if query.image is None else (0.5, 1.0)
+    return (1.0, 0.5) if query.image is None else (0.75, 1.0)
 
 
 def _score(row: _Candidate, embedder: Embedder, weights: tuple[float, float], tokens: Sequence[str], on_page: frozenset[str]) -> float:
@@ -160,6 +161,13 @@ def coverage(tokens: Sequence[str], on_page: frozenset[str]) -> float:
     weight = {token: float(len(token)) for token in tokens}
     total = sum(weight.values())
     return sum(value for token, value in weight.items() if token in on_page) / total if total else 0.0
+
+
+def _telling_tokens(text: str) -> tuple[str, ...]:
+    """Return the words of a query without those that stand on every page; all of them where no other is left."""
+    tokens = tokens_of(text)
+    common = stop_words(text)
+    return tuple(token for token in tokens if token not in common) or tokens
 
 
 @lru_cache(50_000)
