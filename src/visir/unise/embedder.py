@@ -49,16 +49,25 @@ class Embedder(Protocol):
         """Return the cosine of every query with every document, shape (queries, documents)."""
 
 
-def load_embedder(name: str = DEFAULT_MODEL) -> Embedder:
-    """Load a model that visir ships, or a model folder.
+def load_embedder(name: str = DEFAULT_MODEL, device: str = "auto", precision: str = "auto", dim: int | None = None) -> Embedder:
+    """Load a model that visir ships, a model folder, or a model of a hub.
 
     Args:
-        name: ``"text"`` for the page text encoder, or the path of a model folder.
+        name: ``"text"`` for the page text encoder, the path of a model folder, or a name as ``owner/model`` on a model hub.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` …, for models that run in torch.
+        precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``, for models that run in torch.
+        dim: keep only so many leading components (Matryoshka); only for models that run in torch.
 
     Raises:
-        ModelError: there is no such model, or its files are damaged.
+        ModelError: there is no such model, it cannot be reached, or its files are damaged.
     """
     folder = WEIGHTS / name if (WEIGHTS / name / "config.json").is_file() else Path(name)
+    if (folder / "modules.json").is_file() or (name.count("/") == 1 and not folder.exists() and not name.startswith((".", "/"))):
+        try:
+            from visir.unise.sentence import SentenceEmbedder
+        except ImportError as error:
+            raise ModelError(f"the model {name} runs in torch: pip install 'visir[train]' ({error})") from error
+        return SentenceEmbedder.load(name, device, precision, dim)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:

@@ -90,7 +90,7 @@ class TextEmbedder:
 def normalise(vectors: Vectors) -> Vectors:
     """Scale vectors to length 1; a zero vector stays."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
 def open_session(path: Path) -> Any:

@@ -1,0 +1,107 @@
+"""UniSE-CLIP: any CLIP or SigLIP checkpoint as a sentence-transformers model of text, pictures, and both together.
+
+The paper composes a query of a picture and a text as a linear combination of both embeddings (its UniSE-CLIP); which one is a
+choice here. sentence-transformers brings text and pictures; this adds the third kind of input.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Normalize
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Fusion = Literal["sum", "sum-raw", "learned"]
+_BOTH: tuple[Literal["image"], Literal["text"]] = ("image", "text")
+_FUSION_FILE = "fusion.safetensors"
+
+
+class LearnedFusion(nn.Module):
+    """A correction to the sum of both embeddings; zero before training, so that it begins as ``sum``.
+
+    Args:
+        dim: length of the embeddings.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.inside = nn.Linear(3 * dim, dim)
+        self.outside = nn.Linear(dim, dim)
+        nn.init.zeros_(self.outside.weight)
+        nn.init.zeros_(self.outside.bias)
+
+    def forward(self, image: Tensor, text: Tensor) -> Tensor:
+        """Join embeddings of length 1, both of shape (n, dim), into (n, dim)."""
+        correction: Tensor = self.outside(F.gelu(self.inside(torch.cat([image, text, image * text], dim=1))))
+        return image + text + correction
+
+
+class ComposedTransformer(Transformer):
+    """The towers of a CLIP-like checkpoint, with pictures and texts together as a third kind of input.
+
+    Args:
+        model_name_or_path: a checkpoint of transformers with ``get_text_features`` and ``get_image_features``.
+        fusion: ``sum`` of the normalised embeddings (the paper's), ``sum-raw`` of the embeddings as they are, or ``learned``.
+        choices: as for `sentence_transformers.base.modules.Transformer`.
+    """
+
+    config_keys = [*Transformer.config_keys, "fusion"]  # noqa: RUF012  (the base class declares it so)
+
+    def __init__(self, model_name_or_path: str, *, fusion: Fusion = "sum", **choices: Any) -> None:
+        super().__init__(model_name_or_path, **choices)
+        if fusion not in get_args(Fusion):
+            raise ValueError(f"unknown fusion {fusion!r}: choose one of {', '.join(get_args(Fusion))}")
+        self.fusion = fusion
+        self.modality_config[_BOTH] = {"method": "get_image_features", "method_output_name": None}
+        self.input_formatter.supported_modalities = list(self.modality_config)
+        self.mixer = LearnedFusion(self.get_embedding_dimension()) if fusion == "learned" else None
+        weights = Path(model_name_or_path, _FUSION_FILE)
+        if self.mixer is not None and weights.exists():
+            self.mixer.load_state_dict(load_file(weights))
+
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Embed a batch of texts, of pictures, or of pictures with texts; see the base class."""
+        if features.get("modality") != _BOTH:
+            return super().forward(features, **kwargs)
+        image, text = (
+            super(ComposedTransformer, self).forward({**features, "modality": one}, **kwargs)[self.module_output_name] for one in _BOTH
+        )
+        if self.fusion != "sum-raw":
+            image, text = F.normalize(image, dim=1), F.normalize(text, dim=1)
+        features[self.module_output_name] = self.mixer(image, text) if self.mixer is not None else image + text
+        return features
+
+    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
+        """Save the towers, and the weights of a learned fusion beside them."""
+        super().save(output_path, *args, **kwargs)
+        if self.mixer is not None:
+            save_file(self.mixer.state_dict(), Path(output_path, _FUSION_FILE))
+
+
+def load_clip(folder: Path, **choices: Any) -> SentenceTransformer:
+    """Load a UniSE-CLIP that was saved.
+
+    sentence-transformers itself would ask for leave to run remote code, since it knows no module but its own.
+
+    Args:
+        folder: where ``save_pretrained`` wrote it.
+        choices: as for `SentenceTransformer`.
+    """
+    towers = ComposedTransformer.load(str(folder), local_files_only=True, model_kwargs={"use_safetensors": True})
+    return SentenceTransformer(modules=[towers, Normalize()], **choices)
+
+
+def unise_clip(checkpoint: str, fusion: Fusion = "sum", **choices: Any) -> SentenceTransformer:
+    """Make a UniSE-CLIP of a CLIP or SigLIP checkpoint.
+
+    Args:
+        checkpoint: a folder, or a name on a model hub.
+        fusion: how a picture and a text are joined; see `ComposedTransformer`.
+        choices: as for `SentenceTransformer`.
+    """
+    safe = {"use_safetensors": True}
+    return SentenceTransformer(modules=[ComposedTransformer(checkpoint, fusion=fusion, model_kwargs=safe), Normalize()], **choices)

@@ -1,0 +1,51 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny import tiny_clip
+
+from visir.unise.clip import load_clip, unise_clip
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+PICTURE = Image.new("RGB", (40, 30), "red")
+
+
+@pytest.mark.parametrize("fusion", ["sum", "sum-raw", "learned"])
+def test_texts_pictures_and_both_are_embedded_and_composed(checkpoint, fusion):
+    model = unise_clip(str(checkpoint), fusion)
+    text, image, both = (
+        model.encode(["a red circle"])[0],
+        model.encode([PICTURE])[0],
+        model.encode([{"image": PICTURE, "text": "a red circle"}])[0],
+    )
+    assert np.allclose([np.linalg.norm(vector) for vector in (text, image, both)], 1, atol=1e-5)
+    if fusion != "sum-raw":
+        expected = text + image
+        assert np.allclose(both, expected / np.linalg.norm(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("fusion", ["sum", "sum-raw", "learned"])
+def test_a_saved_model_encodes_as_before(checkpoint, fusion, tmp_path):
+    model = unise_clip(str(checkpoint), fusion)
+    if fusion == "learned":
+        torch.nn.init.normal_(model[0].mixer.outside.weight)
+    inputs = [{"image": PICTURE, "text": "a red circle"}, {"image": PICTURE, "text": "blue"}]
+    before = model.encode(inputs)
+    model.save_pretrained(str(tmp_path / "model"))
+    again = load_clip(tmp_path / "model")
+    assert np.allclose(again.encode(inputs), before, atol=1e-6)
+
+
+def test_an_unknown_fusion_is_refused(checkpoint):
+    with pytest.raises(ValueError, match="unknown fusion 'product'"):
+        unise_clip(str(checkpoint), "product")

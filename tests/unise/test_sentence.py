@@ -1,0 +1,77 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny import tiny_clip
+
+from visir.errors import ModelError
+from visir.index import Index
+from visir.screenshot import Query, Screenshot
+from visir.unise.clip import unise_clip
+from visir.unise.embedder import load_embedder
+
+RED, BLUE = (Screenshot.from_image(Image.new("RGB", (40, 30), colour)) for colour in ("red", "blue"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models")
+    unise_clip(str(tiny_clip(place / "clip"))).save_pretrained(str(place / "unise-tiny"))
+    return place / "unise-tiny"
+
+
+def test_a_folder_is_an_embedder_of_mixed_batches(folder):
+    embedder = load_embedder(str(folder))
+    assert (embedder.name, embedder.dim, embedder.reads) == ("unise-tiny", 24, "pixels")
+    mixed = embedder.encode_query(["a red circle", Query(image=RED), Query("a red circle", BLUE), Query("blue")])
+    single = [embedder.encode_query([query])[0] for query in ("a red circle", Query(image=RED), Query("a red circle", BLUE), "blue")]
+    assert np.allclose(mixed, single, atol=1e-6)
+    assert np.allclose(np.linalg.norm(mixed, axis=1), 1, atol=1e-5)
+    pages = embedder.encode_document([RED, "a red circle", BLUE])
+    assert np.allclose(embedder.similarity(mixed[:2], pages[[1, 0]]).diagonal(), 1, atol=1e-5)
+
+
+def test_leading_components_stand_for_the_whole(folder):
+    short, whole = load_embedder(str(folder), dim=8), load_embedder(str(folder))
+    expected = whole.encode_document([RED])[:, :8]
+    assert np.allclose(short.encode_document([RED]), expected / np.linalg.norm(expected), atol=1e-5)
+    assert (short.dim, short.revision != whole.revision) == (8, True)
+
+
+def test_half_precision_stays_close(folder):
+    half, whole = load_embedder(str(folder), precision="bfloat16"), load_embedder(str(folder))
+    assert half.similarity(half.encode_document([RED]), whole.encode_document([RED]))[0, 0] > 0.99
+
+
+def test_a_model_that_sees_replaces_the_default_in_an_index(folder, tmp_path):
+    for colour in ("red", "blue"):
+        Image.new("RGB", (60, 40), colour).save(tmp_path / f"{colour}.png")
+    with Index.open(tmp_path / "index", model=str(folder)) as index:
+        index.add(tmp_path / "red.png", tmp_path / "blue.png")
+        [hit] = index.search(Query(image=BLUE), count=1)
+        assert hit.uri.endswith("blue.png")
+
+
+@pytest.mark.parametrize("damage", ["truncate", "pickle"])
+def test_a_damaged_or_pickled_checkpoint_is_refused(folder, tmp_path, damage):
+    import shutil
+
+    place = tmp_path / "model"
+    shutil.copytree(folder, place)
+    weights = place / "model.safetensors"
+    if damage == "truncate":
+        weights.write_bytes(weights.read_bytes()[:5000])
+    else:
+        weights.rename(place / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="cannot be loaded") as caught:
+        load_embedder(str(place))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_precision_is_told(folder):
+    with pytest.raises(ModelError, match="unknown precision"):
+        load_embedder(str(folder), precision="int3")
