@@ -32,7 +32,11 @@ def test_an_older_save_leaves_no_piece_behind(tmp_path):
 
 @pytest.mark.parametrize(
     ("harm", "message"),
-    [(lambda data: data[:-9], "truncated"), (lambda data: b"", "truncated"), (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "not what was saved")],
+    [
+        (lambda data: data[:-9], "truncated"),
+        (lambda data: b"", "truncated"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "not what was saved"),
+    ],
 )
 def test_a_harmed_piece_is_refused(tmp_path, harm, message):
     save_split(tmp_path, "state", TENSORS, {}, piece=4000)

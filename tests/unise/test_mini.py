@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from visir.unise.mini import MiniConfig, MiniTower, WordEncoder, fit_size, pool_boxes, to_input
+from visir.unise.mini import MiniConfig, MiniTower, WordEncoder, compose, fit_size, pool_boxes, to_input
 from visir.unise.words import find_words, fold_word, ngram_rows, pool_words
 
 TINY = {"widths": (8, 16, 24, 32), "dim": 16, "word_dim": 12, "heads": 2, "buckets": 512}
@@ -72,6 +72,11 @@ def test_word_vectors_come_from_letters():
     assert vectors[0] @ vectors[2] > 0.6 > 0.3 > vectors[0] @ vectors[3]
 
 
+def test_a_composed_query_lies_between_its_parts():
+    text, picture = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.5, 0.0]])
+    torch.testing.assert_close(compose(text, picture), torch.tensor([[0.5, 0.5, 0.0]]) ** 0.5)
+
+
 def test_words_are_folded_and_cut_into_ngrams_the_same_way_everywhere():
     assert fold_word("“Straße,”") == "strasse"
     assert fold_word("--") == ""
@@ -81,7 +86,9 @@ def test_words_are_folded_and_cut_into_ngrams_the_same_way_everywhere():
 
 def test_pooling_weighs_cells_by_the_share_that_is_covered():
     feature = torch.arange(12.0).reshape(1, 1, 3, 4)
-    whole, half, across = pool_boxes(feature, torch.tensor([[0, 0, 1, 1.0], [0, 0, 0.125, 1 / 3], [0.125, 0, 0.375, 1 / 3]]), torch.zeros(3).long())
+    whole, half, across = pool_boxes(
+        feature, torch.tensor([[0, 0, 1, 1.0], [0, 0, 0.125, 1 / 3], [0.125, 0, 0.375, 1 / 3]]), torch.zeros(3).long()
+    )
     assert whole.item() == pytest.approx(5.5)
     assert half.item() == pytest.approx(0.0, abs=1e-5)
     assert across.item() == pytest.approx(0.5)
@@ -92,7 +99,9 @@ def test_pooling_without_torch_agrees():
     feature = generator.normal(size=(6, 9, 7)).astype(np.float32)
     low = generator.uniform(0, 0.7, (5, 2))
     boxes = np.concatenate([low, low + generator.uniform(0.02, 0.3, (5, 2))], 1).astype(np.float32)
-    wanted = torch.nn.functional.normalize(pool_boxes(torch.from_numpy(feature)[None], torch.from_numpy(boxes), torch.zeros(5).long()), dim=1)
+    wanted = torch.nn.functional.normalize(
+        pool_boxes(torch.from_numpy(feature)[None], torch.from_numpy(boxes), torch.zeros(5).long()), dim=1
+    )
     np.testing.assert_allclose(pool_words(feature, boxes), wanted.numpy(), atol=1e-5)
 
 

@@ -11,23 +11,20 @@ The word space follows word spotting: a word is the sum of its letter n-grams (A
 was never seen in training still has a vector.
 """
 
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import partial
 from typing import Any, NamedTuple, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FINE = 8
-"""Pixels between neighbours of the fine maps ``words`` and ``spots``."""
+from visir.unise.words import bag_rows
+
 COARSE = 32
 """Pixels between neighbours of the grid ``regions``; the sides of a page are multiples of it."""
-_KINDS = ("conv", "hybrid", "vit")
+_KINDS = ("pyramid", "vit")
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,11 @@ class MiniConfig:
     """The shape of a tower.
 
     Args:
-        kind: ``conv`` (convolutions only), ``hybrid`` (convolutions, then a transformer on the coarse grid) or ``vit`` (16-pixel patches).
+        kind: ``pyramid`` (convolutions down to stride 32) or ``vit`` (a transformer on 16-pixel patches).
         widths: channels at strides 4, 8, 16 and 32; a ``vit`` uses the third alone.
         depths: blocks at the same strides; a ``vit`` uses the third alone.
+        attention: how many of a pyramid's last blocks are transformer layers; the others are convolutions.
+        light: depthwise blocks at strides 8 and 16, as mobile nets have them, instead of full 3 x 3 convolutions.
         heads: heads of each attention.
         dim: size of page and region vectors: the text tower's.
         word_dim: size of word vectors.
@@ -45,9 +44,11 @@ class MiniConfig:
         pixels: area in pixels that a page is brought to: 896 x 640 shows 10-point type of an A4 page 10.6 pixels high.
     """
 
-    kind: str = "hybrid"
+    kind: str = "pyramid"
     widths: tuple[int, int, int, int] = (48, 128, 256, 384)
-    depths: tuple[int, int, int, int] = (1, 2, 2, 6)
+    depths: tuple[int, int, int, int] = (1, 2, 2, 9)
+    attention: int = 1
+    light: bool = False
     heads: int = 6
     dim: int = 384
     word_dim: int = 128
@@ -61,7 +62,7 @@ class MiniConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "MiniConfig":
         """Make a config of what a recipe or a model's folder says; lists become tuples."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return cls(**{key: cast(Any, tuple(value) if isinstance(value, list) else value) for key, value in values.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the config as plain values, for JSON."""
@@ -71,8 +72,10 @@ class MiniConfig:
 class MiniOutput(NamedTuple):
     """What a tower says of a batch of n pages of h x w pixels.
 
-    page: (n, dim), of length 1. regions: (n, dim, h/32, w/32), each of length 1. words: (n, word_dim, h/8, w/8), raw: pool, then normalise.
-    spots: (n, 5, h/8, w/8): logit of "a word's middle", then log distances to its left, top, right and bottom edge in units of `FINE` pixels.
+    page: (n, dim), of length 1. regions: (n, dim, h/32, w/32), each of length 1.
+    words: (n, word_dim, h/8, w/8), raw: pool, then normalise.
+    spots: (n, 5, h/8, w/8): logit of "a word's middle", then log distances to its
+    left, top, right and bottom edge in units of 8 pixels (`words.FINE`).
     """
 
     page: Tensor
@@ -94,6 +97,11 @@ def to_input(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).to(torch.float32).sub_(127.5).div_(127.5)
 
 
+def compose(*parts: Tensor) -> Tensor:
+    """Join the vectors (n, dim) of a query's text and picture: the normalised sum of the normalised parts, as in the paper."""
+    return F.normalize(torch.stack([F.normalize(part, dim=1) for part in parts]).sum(0), dim=1)
+
+
 def _conv(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True) -> nn.Sequential:
     layers: list[nn.Module] = [
         nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False),
@@ -112,7 +120,8 @@ class Basic(nn.Module):
         self.body = nn.Sequential(_conv(width, width, 3), _conv(width, width, 3, act=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.body(x))
+        """Return a map of the same shape."""
+        return F.relu(x + cast(Tensor, self.body(x)))
 
 
 class Inverted(nn.Module):
@@ -125,11 +134,12 @@ class Inverted(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return a map of the same shape."""
         return cast(Tensor, x + self.body(x))
 
 
 class Attention(nn.Module):
-    """Pre-norm transformer layer over a map, its positions told by a depthwise convolution (Chu et al. 2021), so that any page size fits."""
+    """Pre-norm transformer layer over a map; a depthwise convolution tells positions (Chu et al. 2021), so that any page size fits."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -140,13 +150,14 @@ class Attention(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return a map of the same shape."""
         x = x + self.place(x)
         n, c, h, w = x.shape
-        tokens = x.flatten(2).transpose(1, 2)
+        tokens: Tensor = x.flatten(2).transpose(1, 2)
         q, k, v = self.qkv(self.norm1(tokens)).reshape(n, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, h * w, c)
         tokens = tokens + self.out(mixed)
-        tokens = tokens + self.mlp(self.norm2(tokens))
+        tokens = tokens + cast(Tensor, self.mlp(self.norm2(tokens)))
         return tokens.transpose(1, 2).reshape(n, c, h, w)
 
 
@@ -162,11 +173,12 @@ class PagePool(nn.Module):
         self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:
+        """Turn a map (n, c, h, w) into vectors (n, dim)."""
         tokens = self.norm(x.flatten(2).transpose(1, 2))
         weights = self.score(tokens).softmax(1)
         values = torch.einsum("nth,ntc->nhc", weights, tokens)
-        mixed = torch.einsum("nhc,hdc->nhd", values, self.value.weight.view(self.heads, self.dim, -1)) + self.value.bias.view(self.heads, self.dim)
-        return cast(Tensor, self.out(mixed.flatten(1)))
+        weight, bias = self.value.weight.view(self.heads, self.dim, -1), self.value.bias.view(self.heads, self.dim)
+        return cast(Tensor, self.out((torch.einsum("nhc,hdc->nhd", values, weight) + bias).flatten(1)))
 
 
 class MiniTower(nn.Module):
@@ -178,8 +190,7 @@ class MiniTower(nn.Module):
     def __init__(self, config: MiniConfig) -> None:
         super().__init__()
         self.config = config
-        trunk = {"conv": _Pyramid, "hybrid": _Pyramid, "vit": _Patches}[config.kind]
-        self.trunk = trunk(config)
+        self.trunk = _Patches(config) if config.kind == "vit" else _Pyramid(config)
         fine, coarse = self.trunk.fine_width, self.trunk.coarse_width
         self.words = nn.Sequential(_conv(fine, fine, 3), nn.Conv2d(fine, config.word_dim, 1))
         self.spots = nn.Sequential(_conv(fine, fine // 2, 3), nn.Conv2d(fine // 2, 5, 1))
@@ -188,19 +199,21 @@ class MiniTower(nn.Module):
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the fine map (n, c, h/8, w/8) and the coarse map (n, c, h/32, w/32) below the heads."""
-        return cast(tuple[Tensor, Tensor], self.trunk(images))
+        fine, middle = self.trunk.read(images)
+        return fine, self.trunk.understand(middle)
 
-    def heads(self, fine: Tensor, coarse: Tensor) -> MiniOutput:
-        """Turn `features` into the four outputs."""
-        page, regions = F.normalize(self.page(coarse), dim=1), F.normalize(self.regions(coarse), dim=1)
-        return MiniOutput(page, regions, self.words(fine), self.spots(fine))
+    def tell(self, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn the coarse map into page vectors and region vectors."""
+        return F.normalize(self.page(coarse), dim=1), F.normalize(self.regions(coarse), dim=1)
 
     def forward(self, images: Tensor) -> MiniOutput:
-        return self.heads(*self.features(images))
+        """Look at pages; see the class."""
+        fine, coarse = self.features(images)
+        return MiniOutput(*self.tell(coarse), self.words(fine), self.spots(fine))
 
 
 class _Pyramid(nn.Module):
-    """Convolutions down to stride 16, then either more of them or a transformer at stride 32; strides 8 and 16 make the fine map."""
+    """Convolutions down to stride 32, the last blocks there a transformer; strides 8 and 16 make the fine map."""
 
     def __init__(self, config: MiniConfig) -> None:
         super().__init__()
@@ -208,17 +221,22 @@ class _Pyramid(nn.Module):
         d4, d8, d16, d32 = config.depths
         self.fine_width, self.coarse_width = w8, w32
         self.stem = nn.Sequential(_conv(3, 32, 3, 2), _conv(32, w4, 3, 2), *(Basic(w4) for _ in range(d4)))
-        self.stage8 = nn.Sequential(_conv(w4, w8, 3, 2), *(Basic(w8) for _ in range(d8)))
-        self.stage16 = nn.Sequential(_conv(w8, w16, 3, 2), *(Basic(w16) for _ in range(d16)))
-        last = [Attention(w32, config.heads) if config.kind == "hybrid" else Inverted(w32) for _ in range(d32)]
+        block = partial(Inverted, kernel=5, grow=3) if config.light else Basic
+        self.stage8 = nn.Sequential(_conv(w4, w8, 3, 2), *(block(w8) for _ in range(d8)))
+        self.stage16 = nn.Sequential(_conv(w8, w16, 3, 2), *(block(w16) for _ in range(d16)))
+        last = [Inverted(w32) if i < d32 - config.attention else Attention(w32, config.heads) for i in range(d32)]
         self.stage32 = nn.Sequential(_conv(w16, w32, 3, 2, act=False), *last)
         self.lateral = nn.Conv2d(w16, w8, 1)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the fine map and what `understand` goes on from."""
         eight = self.stage8(self.stem(images))
-        sixteen = self.stage16(eight)
-        fine = F.relu(eight + F.interpolate(self.lateral(sixteen), scale_factor=2.0, mode="nearest"))
-        return fine, self.stage32(sixteen)
+        sixteen: Tensor = self.stage16(eight)
+        return F.relu(eight + F.interpolate(self.lateral(sixteen), scale_factor=2.0, mode="nearest")), sixteen
+
+    def understand(self, middle: Tensor) -> Tensor:
+        """Return the coarse map."""
+        return cast(Tensor, self.stage32(middle))
 
 
 class _Patches(nn.Module):
@@ -232,28 +250,14 @@ class _Patches(nn.Module):
         self.layers = nn.Sequential(*(Attention(width, config.heads) for _ in range(config.depths[2])))
         self.unfold = nn.Conv2d(width, 4 * config.widths[1], 1)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = self.layers(self.patch(images))
-        return F.relu(F.pixel_shuffle(self.unfold(tokens), 2)), F.avg_pool2d(tokens, 2)
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the fine map and what `understand` goes on from."""
+        tokens: Tensor = self.layers(self.patch(images))
+        return F.relu(F.pixel_shuffle(self.unfold(tokens), 2)), tokens
 
-
-def fold_word(word: str) -> str:
-    """Return the form that words are compared in: lower case, no punctuation around; empty where nothing is left."""
-    folded = word.casefold()
-    start, end = 0, len(folded)
-    while start < end and not folded[start].isalnum():
-        start += 1
-    while end > start and not folded[end - 1].isalnum():
-        end -= 1
-    return folded[start:end]
-
-
-@lru_cache(maxsize=200_000)
-def ngram_rows(word: str, buckets: int) -> tuple[int, ...]:
-    """Return the rows of the n-gram table that a word is made of: its letter 1- to 4-grams with its ends marked, hashed by CRC-32."""
-    marked = f"<{word}>"
-    grams = {marked[i : i + n] for n in range(1, 5) for i in range(len(marked) - n + 1)} - {"<", ">"}
-    return tuple(sorted(zlib.crc32(gram.encode()) % buckets for gram in grams))
+    def understand(self, middle: Tensor) -> Tensor:
+        """Return the coarse map."""
+        return F.avg_pool2d(middle, 2)
 
 
 class WordEncoder(nn.Module):
@@ -269,18 +273,11 @@ class WordEncoder(nn.Module):
         nn.init.normal_(self.table.weight, std=dim**-0.5)
 
     def forward(self, words: Sequence[str]) -> Tensor:
+        """Return the words' vectors."""
         rows, offsets = bag_rows(words, self.buckets)
         device = self.table.weight.device
         bags = self.table(torch.from_numpy(rows).to(device), torch.from_numpy(offsets).to(device))
         return F.normalize(bags.float(), dim=1)
-
-
-def bag_rows(words: Iterable[str], buckets: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return all words' table rows in one row of numbers, and where each word begins: what an embedding bag takes."""
-    bags = [ngram_rows(fold_word(word), buckets) for word in words]
-    sizes = np.fromiter(map(len, bags), np.int64, len(bags))
-    rows = np.fromiter((row for bag in bags for row in bag), np.int64, int(sizes.sum()))
-    return rows, np.cumsum(sizes) - sizes
 
 
 def pool_boxes(feature: Tensor, boxes: Tensor, owner: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Training: pairs and practice pages become a UniSE model."""

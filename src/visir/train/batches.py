@@ -1,0 +1,126 @@
+"""Batches of practice pages, rendered as they are needed: batch ``i`` of a recipe is the same in any process, at any restart."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from visir.train.recipe import Recipe
+from visir.train.teacher import TextTokens
+from visir.unise.words import Floats, bag_rows, fold_word
+from visir.vira.practice import Pack, PageSpec, PracticePage, render_page
+
+Batch = dict[str, Tensor]
+"""images (n, h, w, 3) uint8; spot_boxes (s, 4), spot_owner (s,): all words; word_boxes (m, 4), word_owner, word_which (m,): the words
+learnt, as numbers into the different words, whose table rows are bag_rows, bag_starts; letters, letter_owner (k,), letter_at (k, 2);
+block_boxes (b, 4), block_owner (b,), block_ids, block_mask (b, t); page_ids, page_mask, query_ids, query_mask (n, t)."""
+
+_BLOCK_TOKENS, _PAGE_TOKENS, _QUERY_TOKENS = 48, 160, 32
+
+
+class ReadingBatches(Dataset[Batch]):
+    """The batches of a recipe by number."""
+
+    def __init__(self, recipe: Recipe, teacher: Path) -> None:
+        self._recipe = recipe
+        # Opened here, not in the workers: forked processes share what they only read.
+        self._pack, self._tokens = Pack.open(recipe.data.pack), TextTokens(teacher)
+
+    def __len__(self) -> int:
+        return -(-self._recipe.optim.steps // self._recipe.data.echo)
+
+    def __getitem__(self, index: int) -> Batch:
+        data, stage = self._recipe.data, self._recipe.at(index * self._recipe.data.echo)
+        spec = PageSpec(stage.height, stage.width, stage.level, spoil=data.spoil)
+        pages = [render_page(self._pack, spec, data.seed, index * 4096 + number) for number in range(stage.batch)]
+        return make_batch(pages, self._tokens, self._recipe, np.random.default_rng([data.seed, 1 << 20, index]))
+
+
+def make_batch(pages: list[PracticePage], tokens: TextTokens, recipe: Recipe, rng: np.random.Generator) -> Batch:
+    """Join pages into a batch, with no more words, letters and blocks of each than the recipe says."""
+    data = recipe.data
+    batch: Batch = {"images": torch.from_numpy(np.stack([page.image for page in pages]))}
+    batch |= _join("spot_boxes", "spot_owner", [page.boxes for page in pages], 4)
+    words: list[str] = []
+    boxes, letters, letter_at, block_boxes = [], [], [], []
+    texts: list[str] = []
+    queries: list[str] = []
+    for page in pages:
+        chosen = [i for i in _some(len(page.words), data.words, rng) if fold_word(page.words[i])]
+        words.extend(fold_word(page.words[i]) for i in chosen)
+        boxes.append(_shake(page.boxes[chosen], data.jitter, rng))
+        some = _some(len(page.letters), data.letters, rng)
+        letters.append(page.letters[some])
+        letter_at.append(page.letter_at[some])
+        long = [i for i, text in enumerate(page.blocks) if text.count(" ") >= 2]
+        chosen = [long[i] for i in _some(len(long), data.blocks, rng)]
+        block_boxes.append(page.block_boxes[chosen])
+        texts.extend(page.blocks[i] for i in chosen)
+        queries.append(_run(page.words, rng))
+    names = sorted(set(words))
+    number = {name: index for index, name in enumerate(names)}
+    rows, starts = bag_rows(names, recipe.model.buckets)
+    batch |= _join("word_boxes", "word_owner", boxes, 4) | _join("letter_at", "letter_owner", letter_at, 2)
+    batch |= _join("block_boxes", "block_owner", block_boxes, 4)
+    batch["word_which"] = torch.tensor([number[word] for word in words], dtype=torch.long)
+    batch["bag_rows"], batch["bag_starts"] = torch.from_numpy(rows), torch.from_numpy(starts)
+    batch["letters"] = torch.from_numpy(np.concatenate(letters).astype(np.int64))
+    batch["block_ids"], batch["block_mask"] = tokens(texts, _BLOCK_TOKENS)
+    batch["page_ids"], batch["page_mask"] = tokens([" ".join(page.words[:_PAGE_TOKENS]) for page in pages], _PAGE_TOKENS)
+    batch["query_ids"], batch["query_mask"] = tokens(queries, _QUERY_TOKENS)
+    return batch
+
+
+def _join(name: str, owner: str, parts: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]], width: int) -> Batch:
+    joined = np.concatenate([part.reshape(-1, width) for part in parts]).astype(np.float32)
+    return {name: torch.from_numpy(joined), owner: torch.from_numpy(np.repeat(np.arange(len(parts)), [len(part) for part in parts]))}
+
+
+def _some(count: int, most: int, rng: np.random.Generator) -> list[int]:
+    return list(range(count)) if count <= most else sorted(rng.choice(count, most, replace=False).tolist())
+
+
+def _shake(boxes: Floats, much: float, rng: np.random.Generator) -> Floats:
+    """Move the edges of boxes (n, 4) by random shares of their widths and heights."""
+    sizes = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    return np.asarray(np.clip(boxes + much * sizes * rng.normal(size=boxes.shape), 0, 1), np.float32)
+
+
+def _run(words: list[str], rng: np.random.Generator) -> str:
+    """Return 4 to 16 words that follow one another somewhere on a page."""
+    length = int(rng.integers(4, 17))
+    start = int(rng.integers(max(1, len(words) - length + 1)))
+    return " ".join(words[start : start + length])
+
+
+def load_batches(recipe: Recipe, teacher: Path, start: int, pin: bool = False) -> Iterator[Batch]:
+    """Yield the batches from number ``start`` on, rendered ahead by the recipe's worker processes, in order."""
+    batches = ReadingBatches(recipe, teacher)
+    workers = recipe.data.workers
+    loader = DataLoader(
+        batches, batch_size=None, sampler=range(start, len(batches)), num_workers=workers, pin_memory=pin,
+        prefetch_factor=3 if workers else None, worker_init_fn=_calm if workers else None,
+    )  # fmt: skip
+    yield from loader
+
+
+def _calm(_: int) -> None:
+    torch.set_num_threads(1)
+
+
+def recolor(images: Tensor, seed: int) -> Tensor:
+    """Change the colours of float pages (n, 3, h, w) of -1 to 1, on the device: contrast, brightness, negative, mixed channels, grain."""
+    generator = torch.Generator(device=images.device).manual_seed(seed)
+    n = len(images)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(n, *shape, 1, 1, generator=generator, device=images.device)
+
+    gain, shift = 0.6 + 0.4 * draw(1), 0.3 * (draw(1) - 0.5)
+    sign = torch.where(draw(1) < 0.15, -1.0, 1.0)
+    turned = torch.where(draw(1) < 0.3, images.roll(1, 1), images)
+    grain = torch.randn(images.shape, generator=generator, device=images.device) * (0.08 * draw(1) * (draw(1) < 0.3))
+    return (turned * gain * sign + shift + grain).clamp(-1, 1).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,139 @@
+"""Recipes of the reading stage: TOML files, every value of which can be set from the command line."""
+
+import tomllib
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from visir.errors import ModelError
+from visir.unise.mini import MiniConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of the curriculum.
+
+    Args:
+        until: the share of all steps at which it ends.
+        height, width: pixels of a page.
+        batch: pages a step.
+        level: see `PageSpec`.
+        deep: factor on the losses of regions and pages. Before letters are known these teach nothing and drown what does; 0 spares their
+            cost too.
+    """
+
+    until: float
+    height: int
+    width: int
+    batch: int
+    level: float
+    deep: float = 1.0
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where pages come from.
+
+    Args:
+        pack: the practice pack's path. teacher: folder of the text teacher, or empty for the encoder that ships.
+        seed: the stream of pages. workers: processes that render; 0 renders in the training process.
+        echo: updates made of each rendered batch, each with other colours and noise (data echoing, Choi et al. 2019); feeds a fast chip.
+        words, letters, blocks: how many of each are learnt from a page at most.
+        jitter: how far the edges of words learnt are moved, in widths and heights of the word (standard deviation): boxes that are found
+            are never exact.
+        spoil: see `PageSpec`.
+    """
+
+    pack: str = "data/practice.zip"
+    teacher: str = ""
+    seed: int = 1
+    workers: int = 1
+    echo: int = 1
+    words: int = 160
+    letters: int = 500
+    blocks: int = 4
+    jitter: float = 0.05
+    spoil: float = 1.0
+
+
+@dataclass(frozen=True)
+class Optim:
+    """How weights move: AdamW, warm-up, a plateau, then a straight fall to nothing over the last share ``cooldown`` of the steps."""
+
+    steps: int = 1000
+    lr: float = 1e-3
+    decay: float = 0.02
+    warmup: int = 100
+    cooldown: float = 0.2
+    clip: float = 10.0
+    queue: int = 4096
+    precision: str = "bf16"
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each loss counts."""
+
+    letters: float = 1.0
+    words: float = 1.0
+    spots: float = 0.3
+    regions: float = 1.0
+    page: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe."""
+
+    model: MiniConfig = field(default_factory=MiniConfig)
+    data: Data = field(default_factory=Data)
+    optim: Optim = field(default_factory=Optim)
+    weights: Weights = field(default_factory=Weights)
+    stage: tuple[Stage, ...] = (Stage(1.0, 320, 320, 8, 1.0),)
+
+    def at(self, step: int) -> Stage:
+        """Return the part of the curriculum that a step belongs to."""
+        share = step / self.optim.steps
+        return next((stage for stage in self.stage if share < stage.until), self.stage[-1])
+
+
+def read_recipe(path: Path, changes: list[str] | None = None) -> Recipe:
+    """Read a recipe; ``changes`` are of the form ``optim.lr=0.001`` with values as in TOML, or plain text."""
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ModelError(f"{path}: not a recipe ({error})") from None
+    for change in changes or []:
+        key, _, text = change.partition("=")
+        part, _, name = key.partition(".")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        if name:
+            values.setdefault(part, {})[name] = value
+        else:
+            values[part] = value
+    made: Recipe = _build(Recipe, values, str(path))
+    return made
+
+
+def _build(kind: Any, values: Any, path: str) -> Any:
+    known = get_type_hints(kind)
+    names = {entry.name for entry in fields(kind)}
+    unknown = set(values) - names
+    if unknown:
+        raise ModelError(f"{path}: {sorted(unknown)[0]!r} is no setting of {kind.__name__}; it has {', '.join(sorted(names))}")
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "stage":
+            made[name] = tuple(_build(Stage, entry, path) for entry in value)
+        elif is_dataclass(known[name]):
+            made[name] = _build(known[name], value, path)
+        else:
+            made[name] = tuple(value) if isinstance(value, list) else value
+    try:
+        return kind(**made)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}: {error}") from None

@@ -1,0 +1,1 @@
+"""VIRA: training data out of documents, and pages rendered for reading practice."""

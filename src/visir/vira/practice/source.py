@@ -1,0 +1,123 @@
+"""What is written on practice pages: passages of real text, words, names of things and numbers."""
+
+import numpy as np
+
+from visir.unise.words import fold_word
+from visir.vira.practice.pack import Pack, is_held_word
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_UNITS = ("%", " kg", " km", " MB", " GB", " ms", " °C", "k", "M", " €", " h", "x", " pt")
+_MARKS = ("€", "$", "£")
+_ENDS = ("com", "org", "net", "de", "fr", "io", "es")
+_KEYWORDS = ("def", "return", "if", "for", "while", "import", "const", "let", "class", "public", "void", "int", "print", "else", "try")
+_ENGLISH = 0.5
+
+
+class TextSource:
+    """Draws text from a pack, in one language a page; the same generator state gives the same text.
+
+    Args:
+        pack: where the text comes from; of a ``train`` pack, words in `is_held_word` are left out.
+        rng: the page's generator.
+        held_only: write nothing but words in `is_held_word`, in any order (for naming unseen words).
+    """
+
+    def __init__(self, pack: Pack, rng: np.random.Generator, held_only: bool = False) -> None:
+        self.rng = rng
+        self._pack = pack
+        self._held_only = held_only
+        languages = sorted(pack.texts)
+        self.language = "en" if rng.random() < _ENGLISH else languages[int(rng.integers(len(languages)))]
+        self._texts = pack.texts[self.language] or pack.texts["en"]
+        self._words = pack.words[self.language] or pack.words["en"]
+        self._jumble = float(rng.choice([0.0, 0.0, 0.0, 0.15, 1.0]))
+
+    def word(self) -> str:
+        """One word of the page's word list."""
+        while True:
+            word = self._words[int(self.rng.integers(len(self._words)))]
+            if self._allowed(word):
+                return word
+
+    def _allowed(self, word: str) -> bool:
+        held = is_held_word(fold_word(word))
+        return held if self._held_only else not (held and self._pack.split == "train")
+
+    def passage(self, limit: int = 120) -> str:
+        """A passage of up to ``limit`` words from somewhere in a paragraph; on some pages words are swapped for words of the list."""
+        if self._held_only:
+            return " ".join(self.word() for _ in range(int(self.rng.integers(min(8, limit), limit + 1))))
+        for _ in range(8):
+            _, text = self._texts[int(self.rng.integers(len(self._texts)))]
+            words = [word for word in text.split() if self._allowed(word)]
+            if words:
+                break
+        else:
+            return self.word()
+        if len(words) > limit:
+            start = int(self.rng.integers(len(words) - limit + 1)) if self.rng.random() < 0.6 else 0
+            words = words[start : start + limit]
+        if self._jumble:
+            words = [self.word() if swap else word for word, swap in zip(words, self.rng.random(len(words)) < self._jumble, strict=True)]
+        return " ".join(words)
+
+    def phrase(self, low: int = 1, high: int = 5) -> str:
+        """A few words, such as stand on a label, a button or in a cell."""
+        count = int(self.rng.integers(low, high + 1))
+        if self._held_only or self.rng.random() < 0.4:
+            text = " ".join(self.word() for _ in range(count))
+        else:
+            text = self.passage(count).strip(",.;:()")
+        return text[:1].upper() + text[1:] if self.rng.random() < 0.6 else text
+
+    def title(self) -> str:
+        """The title of a section or an article."""
+        for _ in range(4):
+            title, _ = self._texts[int(self.rng.integers(len(self._texts)))]
+            if title and not self._held_only and all(self._allowed(word) for word in title.split()):
+                return title
+        return self.phrase(2, 6)
+
+    def number(self) -> str:
+        """A number as tables and charts show them."""
+        rng = self.rng
+        kind = int(rng.integers(8))
+        if kind == 0:
+            return f"{rng.integers(1, 32):02}.{rng.integers(1, 13):02}.{rng.integers(1950, 2030)}"
+        if kind == 1:
+            return f"{_MONTHS[int(rng.integers(12))]} {rng.integers(1, 32)}, {rng.integers(1950, 2030)}"
+        if kind == 2:
+            return f"{_MARKS[int(rng.integers(3))]}{rng.integers(0, 2000)}.{rng.integers(100):02}"
+        if kind == 3:
+            return f"{rng.normal() * 10 ** float(rng.integers(-1, 4)):.{int(rng.integers(0, 4))}f}"
+        if kind == 4:
+            return f"{rng.integers(0, 10 ** int(rng.integers(1, 8))):,}"
+        if kind == 5:
+            return f"{rng.integers(0, 24):02}:{rng.integers(0, 60):02}"
+        if kind == 6:
+            return f"{rng.random() * 100:.{int(rng.integers(0, 3))}f}{_UNITS[int(rng.integers(len(_UNITS)))]}"
+        return str(rng.integers(0, 10 ** int(rng.integers(1, 5))))
+
+    def address(self) -> str:
+        """A mail or web address, or a path."""
+        one, two = (fold_word(self.word()).replace("'", "") or "a" for _ in range(2))
+        end = _ENDS[int(self.rng.integers(len(_ENDS)))]
+        return (f"{one}@{two}.{end}", f"https://www.{one}.{end}/{two}", f"/{one}/{two}.txt", f"{one}_{two}")[int(self.rng.integers(4))]
+
+    def code(self) -> str:
+        """One line of something like a program."""
+        one, two, three = (fold_word(self.word()).replace("'", "") or "a" for _ in range(3))
+        key = _KEYWORDS[int(self.rng.integers(len(_KEYWORDS)))]
+        number = self.rng.integers(1000)
+        shapes = (
+            f"{one} = {two}({three}, {number})",
+            f"{key} {one}.{two}:",
+            f"{key} ({one} < {two}) {{",
+            f'    {one}["{two}"] = "{three}";',
+            f"    return {one}.{two}",
+            f"# {self.passage(8)}",
+            f"{key} {one}({two}, {three})",
+            f"        {one} += {number}",
+            "}",
+        )
+        return shapes[int(self.rng.integers(len(shapes)))]
