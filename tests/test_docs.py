@@ -66,7 +66,7 @@ def test_the_page_on_the_command_line_is_what_the_commands_say():
     assert render() == DOCS.read_text(), "run: python scripts/write_cli_docs.py"
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")) + [ROOT / "README.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"], ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()) + re.findall(r'src="([^"]+)"', page.read_text()):
         assert target.startswith("http") or (page.parent / target).exists(), target
