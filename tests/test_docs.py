@@ -50,7 +50,9 @@ def test_the_commands_of_a_page_run_and_print_what_it_says(page, tmp_path):
 def test_every_make_target_that_a_page_names_exists():
     makefile = (ROOT / "Makefile").read_text()
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"`make ([a-z-]+)`", page.read_text()) + re.findall(r"^\$ make ([a-z-]+)", page.read_text(), flags=re.MULTILINE):
+        for target in re.findall(r"`make ([a-z-]+)`", page.read_text()) + re.findall(
+            r"^\$ make ([a-z-]+)", page.read_text(), flags=re.MULTILINE
+        ):
             assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), (page.name, target)
 
 

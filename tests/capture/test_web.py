@@ -113,7 +113,12 @@ def png(colour, size=40):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def pixels(shot):
@@ -232,7 +237,9 @@ def test_fixed_header_shows_once_and_hides_nothing(browser, folder):
 
 def test_page_that_scrolls_in_a_box_is_unrolled(browser, folder):
     rows = "".join(f"<p>row{n}</p>" for n in range(120))
-    path = write(folder, "box.html", f"<body style='margin:0;height:100vh;overflow:hidden'><main style='height:100%;overflow:auto'>{rows}</main>")
+    path = write(
+        folder, "box.html", f"<body style='margin:0;height:100vh;overflow:hidden'><main style='height:100%;overflow:auto'>{rows}</main>"
+    )
     assert "row119" in all_text(browser.capture(path))
 
 
@@ -263,7 +270,9 @@ def test_dialogs_do_not_stop_a_page(browser, folder):
 
 
 def test_page_that_never_settles_is_captured(browser, site):
-    site.pages["/"] = "<p>Pollword</p><script>setInterval(() => fetch('/poll?' + Math.random()), 50); setInterval(() => document.title += '.', 20)</script>"
+    site.pages["/"] = (
+        "<p>Pollword</p><script>setInterval(() => fetch('/poll?' + Math.random()), 50); setInterval(() => document.title += '.', 20)</script>"
+    )
     (shot,) = browser.capture(site.url + "/")
     assert shot.text == "Pollword"
 
@@ -358,7 +367,9 @@ def test_no_part_of_a_guarded_page_reaches_a_private_host(guarded, site, private
     far = private_site.url
     site.pages["/hop"] = (302, {"Location": far + "/hop"}, "")
     site.pages["/worker.js"] = (200, {"Content-Type": "text/javascript"}, f"fetch('{far}/worker', {{mode: 'no-cors'}})")
-    site.pages["/"] = f"""<link rel=preconnect href='{far}'><link rel=prefetch href='{far}/prefetch'><link rel=stylesheet href='{far}/style'>
+    site.pages[
+        "/"
+    ] = f"""<link rel=preconnect href='{far}'><link rel=prefetch href='{far}/prefetch'><link rel=stylesheet href='{far}/style'>
         <p>Guardedword</p><img src='{far}/img'><img src='/hop'><iframe src='{far}/frame'></iframe><iframe src='/hop'></iframe>
         <a id=a href='{far}/popup' target=_blank>x</a>
         <script>fetch('/hop').catch(() => 0); new Worker('/worker.js'); new WebSocket('ws://127.0.0.2:{private_site.port}/socket');
@@ -435,13 +446,22 @@ def test_drawing_with_a_name_beyond_ascii(browser):
 
 def test_xhtml_and_titles_and_dates(browser, folder):
     body = "<p>Text</p><time datetime='2021-07-01T00:00'>July</time>"
-    (shot,) = browser.capture(write(folder, "a.xhtml", f"<html xmlns='http://www.w3.org/1999/xhtml'><head><title>  Of \n X </title></head><body>{body}</body></html>"))
+    (shot,) = browser.capture(
+        write(
+            folder,
+            "a.xhtml",
+            f"<html xmlns='http://www.w3.org/1999/xhtml'><head><title>  Of \n X </title></head><body>{body}</body></html>",
+        )
+    )
     assert (shot.title, shot.date) == ("Of X", "2021-07-01")
     (shot,) = browser.capture(write(folder, "b c#d?.html", "<meta name=date content=someday><h1>First</h1>"))
     assert (shot.title, shot.date) == ("First", "")
 
 
-@pytest.mark.parametrize(("text", "day"), [("2020-02-30", ""), ("2020-02-29T1", "2020-02-29"), ("Mon, 2 Jan 2006 15:04:05 GMT", "2006-01-02"), ("", ""), ("x", "")])
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [("2020-02-30", ""), ("2020-02-29T1", "2020-02-29"), ("Mon, 2 Jan 2006 15:04:05 GMT", "2006-01-02"), ("", ""), ("x", "")],
+)
 def test_dates_are_read(text, day):
     assert web._iso_date(text) == day
 

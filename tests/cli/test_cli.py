@@ -85,7 +85,7 @@ def test_failures_are_one_line_each_and_the_exit_code_is_1(visir, library):
     told = visir("index", library)
     assert told.returncode == 1
     assert [line for line in told.stderr.splitlines() if line.startswith("failed:")] == [
-        f"failed: {library}/broken.pdf: is damaged: no PDF reader can open it"
+        f"failed: {library}/broken.pdf: is damaged or has no pages: download it again, or open it in a PDF reader and save it anew"
     ]
     assert f"failed     {library}/broken.pdf: is damaged" in visir("status").stdout
 

@@ -75,10 +75,11 @@ def test_a_bad_file_is_told_kept_with_its_reason_and_stops_nothing(library, open
     index = open_index()
     summary = index.add(library, listeners=Listeners(failure=lambda name, reason: told.append((Path(name).name, reason))))
     assert (summary.indexed, summary.failed) == (3, 1)
-    assert told == [("broken.pdf", "is damaged: no PDF reader can open it")]
+    assert told == [("broken.pdf", "is damaged or has no pages: download it again, or open it in a PDF reader and save it anew")]
     [failure] = index.status().failures
     assert (Path(failure.path).name, failure.state, failure.reason) == ("broken.pdf", "failed", told[0][1])
-    assert index.refresh().unchanged == 4
+    again = index.refresh()
+    assert (again.unchanged, again.failed, again.still_failing) == (4, 0, 1)
     write_pdf(library / "broken.pdf", ["mended"])
     assert index.refresh().indexed == 1
     assert index.status().failures == []

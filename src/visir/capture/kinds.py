@@ -1,5 +1,6 @@
 """What kind of document a file is: by its first bytes, then by its name."""
 
+import stat
 import zipfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 """The kinds of document and the file name endings that belong to them."""
 
 _BY_ENDING = {ending: kind for kind, endings in KINDS.items() for ending in endings}
+_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image"),
     (b"\xff\xd8\xff", "image"),
@@ -24,7 +26,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"BM", "image"),
     (b"II*\0", "image"),
     (b"MM\0*", "image"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "office"),
+    (_COMPOUND, "office"),
     (b"{\\rtf", "office"),
 )
 _MAX_UNPACKED = 1 << 30
@@ -43,6 +45,9 @@ def kind_of_file(path: Path) -> str:
         UnsupportedError: no renderer knows it.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            # Opening a pipe would wait for somebody to write into it.
+            raise CaptureError(str(path), "is a folder, a pipe or a device, not a file: name a file")
         with path.open("rb") as file:
             head = file.read(1024)
     except OSError as error:
@@ -55,6 +60,9 @@ def kind_of_file(path: Path) -> str:
         return "image"
     if head[:4] == b"PK\x03\x04":
         return _kind_of_zip(path)
+    if head.startswith(_COMPOUND) and head[28:30] != b"\xfe\xff":
+        # Every Office file of the old kind says its byte order there; without it LibreOffice shows the bytes as text.
+        raise CaptureError(str(path), "is a damaged Office file: open it in an Office program and save it anew")
     promised = kind_of_name(path)
     for magic, kind in _MAGIC:
         # "BM" also begins ordinary words: two letters are believed only under a picture's name.

@@ -28,11 +28,11 @@ _SETTINGS = (
 )
 _PROFILE = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<oor:items xmlns:oor="http://openoffice.org/2001/registry">\n'
-    + "".join(
-        f'<item oor:path="/org.openoffice.Office.Common/{place}"><prop oor:name="{name}" oor:op="fuse"><value>{value}</value></prop></item>\n'
+    + "\n".join(
+        f'<item oor:path="/org.openoffice.Office.Common/{place}"><prop oor:name="{name}" oor:op="fuse"><value>{value}</value></prop></item>'
         for place, name, value in _SETTINGS
     )
-    + "</oor:items>\n"
+    + "\n</oor:items>\n"
 )
 _HEAD_START = 0.5
 _KNOWN_PLACES = ("/Applications/LibreOffice.app/Contents/MacOS/soffice", "C:/Program Files/LibreOffice/program/soffice.exe")
@@ -53,7 +53,7 @@ class Office:
     """
 
     def __init__(self, options: CaptureOptions) -> None:
-        self._options = options
+        self.options = options
         self._folder = Path(tempfile.mkdtemp(prefix="visir-office-"))
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -69,15 +69,16 @@ class Office:
         if soffice is None:
             raise MissingToolError(uri, "needs LibreOffice: install it (Debian and Ubuntu: apt install libreoffice) and index again")
         with tempfile.TemporaryDirectory(prefix="visir-pdf-") as folder:
-            # A name of our own: LibreOffice takes some characters of a file name for options or addresses.
-            source = Path(folder, "document" + path.suffix.lower())
+            # A name of our own: LibreOffice takes some characters of a file name for options or addresses, and shows the bytes of
+            # a damaged file as text where the ending is one that such files have.
+            source = Path(folder, "document.bin")
             shutil.copyfile(path, source)
             self._convert(soffice, source)
             target = source.with_suffix(".pdf")
             if not target.exists():
                 raise CaptureError(uri, "cannot be opened by LibreOffice: damaged, encrypted, or not what its name says")
             date = _date(path)
-            for shot in pdf.render(target, self._options, uri):
+            for shot in pdf.render(target, self.options, uri):
                 yield replace(shot, date=date)
 
     def _convert(self, soffice: str, source: Path) -> None:

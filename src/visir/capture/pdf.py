@@ -1,5 +1,6 @@
 """PDF pages into screenshots, by pdfium: picture, text layer, word boxes."""
 
+import contextlib
 import ctypes
 import re
 from collections.abc import Callable, Iterator
@@ -17,6 +18,11 @@ _JUNK_TITLE = re.compile(
 )
 _HYPHEN = "\x02"
 _UNITS = 1_000_000
+_TROUBLES = {
+    raw.FPDF_ERR_PASSWORD: "is encrypted: save a copy without its password and index that",
+    raw.FPDF_ERR_SECURITY: "is encrypted in a way that cannot be read: save a copy without its encryption and index that",
+}
+_DAMAGED = "is damaged or has no pages: download it again, or open it in a PDF reader and save it anew"
 
 
 def render(path: Path, options: CaptureOptions, uri: str = "") -> Iterator[Screenshot]:
@@ -57,12 +63,13 @@ def render(path: Path, options: CaptureOptions, uri: str = "") -> Iterator[Scree
 
 
 def _open(path: Path, uri: str) -> pdfium.PdfDocument:
+    # pdfium sets its error only where it knows one: that of the file before would stand for a file without pages.
+    with contextlib.suppress(pdfium.PdfiumError):
+        pdfium.PdfDocument(b"")
     try:
         document = pdfium.PdfDocument(path)
     except pdfium.PdfiumError as error:
-        if "password" in str(error).lower():
-            raise CaptureError(uri, "is encrypted: save a copy without its password and index that") from error
-        raise CaptureError(uri, "is damaged: no PDF reader can open it") from error
+        raise CaptureError(uri, _TROUBLES.get(error.err_code, _DAMAGED)) from error
     if len(document) == 0:
         document.close()
         raise CaptureError(uri, "has no pages")

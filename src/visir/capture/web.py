@@ -272,6 +272,13 @@ def _context(browser: Any, target: _Target, gate: "_Gate | None") -> "BrowserCon
     return context
 
 
+def _path_of(quoted: str) -> Path:
+    """Return the file of a ``file:`` address's path; names that are not UTF-8 come through."""
+    if sys.platform == "win32":
+        return Path(urllib.request.url2pathname(quoted))
+    return Path(os.fsdecode(urllib.parse.unquote_to_bytes(quoted)))
+
+
 def _may_read(url: str, home: Path) -> bool:
     """Whether a page in the folder ``home`` may load ``url``."""
     parts = urllib.parse.urlsplit(url)
@@ -280,7 +287,7 @@ def _may_read(url: str, home: Path) -> bool:
     if parts.scheme != "file" or parts.netloc:
         return False
     try:
-        path = Path(urllib.request.url2pathname(parts.path)).resolve()
+        path = _path_of(parts.path).resolve()
         above = home.parent
         if above == above.parent or Path.home().is_relative_to(above):
             above = home

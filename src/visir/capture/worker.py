@@ -30,6 +30,7 @@ from visir.screenshot import Screenshot, Word
 
 _FRAME = struct.Struct("<II")
 _PAGE_SECONDS = 1.0
+_LINGER_SECONDS = 5.0
 _ERRORS = {name: kind for name, kind in vars(visir.errors).items() if isinstance(kind, type) and issubclass(kind, CaptureError)}
 
 
@@ -128,7 +129,7 @@ class Worker:
                 while self._frames.get(timeout=5) is not None:
                     pass
         if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            _remove(self._folder)
             self._folder = ""
 
 
@@ -143,6 +144,21 @@ def _kill_group(process: "subprocess.Popen[bytes]") -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _remove(folder: str) -> None:
+    """Remove a renderer's folder with what still writes into it.
+
+    Chromium has a process group of its own. It ends when its driver is gone, but writes its profile first, and makes the
+    folder anew for that. Its lock on the profile tells its process: a link to ``HOST-PID``.
+    """
+    for lock in Path(folder).glob("*/SingletonLock"):
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int(os.readlink(lock).rpartition("-")[2]), signal.SIGKILL)
+    end = time.monotonic() + _LINGER_SECONDS
+    while os.path.exists(folder) and time.monotonic() < end:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.02)
 
 
 def _read_frames(stream: IO[bytes], frames: "queue.Queue[tuple[dict[str, Any], bytes] | None]") -> None:
@@ -183,6 +199,7 @@ class _Renderers:
             from visir.capture.office import Office
 
             self._office = self._office or Office(options)
+            self._office.options = options
             yield from self._office.capture(path)
         else:
             with _memory_limit(options.memory):
@@ -192,6 +209,7 @@ class _Renderers:
         from visir.capture.web import Browser
 
         self._browser = self._browser or Browser(options)
+        self._browser.options = options
         yield from self._browser.capture(source)
 
 
@@ -234,7 +252,9 @@ def _send(out: IO[bytes], header: dict[str, Any], body: bytes = b"") -> None:
 
 def _page_header(shot: Screenshot) -> dict[str, Any]:
     words = [(word.text, word.box) for word in shot.words]
-    return {"uri": shot.uri, "page": shot.page, "title": shot.title, "text": shot.text, "words": words, "date": shot.date}
+    # A title may be made of a file's name, which may be anything but text; nothing that keeps text takes it then.
+    title = " ".join(shot.title.encode("utf-8", "replace").decode().split())
+    return {"uri": shot.uri, "page": shot.page, "title": title, "text": shot.text, "words": words, "date": shot.date}
 
 
 def _serve(requests: "queue.Queue[dict[str, Any]]", out: IO[bytes]) -> None:
@@ -247,7 +267,8 @@ def _serve(requests: "queue.Queue[dict[str, Any]]", out: IO[bytes]) -> None:
         try:
             for shot in renderers.capture(source, options):
                 if options.ocr and not shot.words:
-                    shot = read_words(shot, options.ocr_language, options.timeout)
+                    # A page that tesseract is too slow for stays without words; the whole time would cost the file.
+                    shot = read_words(shot, options.ocr_language, options.timeout / 2)
                 _send(out, _page_header(shot), shot.encoded)
             _send(out, {"end": True})
         except CaptureError as error:
@@ -265,7 +286,7 @@ def _watch_parent(requests: "queue.Queue[dict[str, Any]]") -> None:
     """Pass requests on; when the parent is gone, however it went, take everything that was started along."""
     for line in sys.stdin.buffer:
         requests.put(json.loads(line))
-    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+    _remove(os.environ["TMPDIR"])
     if sys.platform != "win32":
         os.killpg(0, signal.SIGKILL)
     os._exit(1)

@@ -129,6 +129,8 @@ def closing_line(summary: "Summary") -> str:
     if summary.renamed:
         parts.append(f"renamed {summary.renamed:,}")
     parts += [f"removed {summary.removed:,}", f"failed {summary.failed:,}"]
+    if summary.still_failing:
+        parts.append(f"still failing {summary.still_failing:,} (visir status says why)")
     if summary.skipped:
         parts.append(f"of other kinds {summary.skipped:,}")
     return " · ".join(parts) + f" · {summary.pages:,} pages in {summary.seconds:.1f} s"

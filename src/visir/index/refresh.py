@@ -37,6 +37,7 @@ class Summary:
         renamed: files known under another name, not embedded again.
         removed: documents whose files are gone.
         failed: files that could not be captured, or not whole.
+        still_failing: files left as they are that failed before; `visir status` lists them.
         skipped: files of kinds that visir does not read.
         pages: pages embedded.
         current: the file at work.
@@ -50,6 +51,7 @@ class Summary:
     renamed: int = 0
     removed: int = 0
     failed: int = 0
+    still_failing: int = 0
     skipped: int = 0
     pages: int = 0
     current: str = ""
@@ -203,6 +205,7 @@ class _Run:
         before = self.known.get(file.name)
         if before is not None and not is_address(file.name) and self._same(before, file):
             self.summary.unchanged += 1
+            self.summary.still_failing += before.state != "ok"
         else:
             self._changed(file, before)
         self.summary.done += 1
