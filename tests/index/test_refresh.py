@@ -2,6 +2,7 @@ import os
 import shutil
 from pathlib import Path
 
+import docx
 import pytest
 from conftest import TOPICS, write_pdf
 from hypothesis import HealthCheck, settings
@@ -94,7 +95,7 @@ def test_a_file_that_became_damaged_takes_its_old_pages_along(library, open_inde
 
 
 def test_a_missing_tool_is_asked_for_again_at_every_refresh(library, open_index, monkeypatch):
-    (library / "a.docx").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    docx.Document().save(str(library / "a.docx"))
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("VISIR_SOFFICE", "")
     index = open_index()
@@ -242,3 +243,31 @@ AnySequenceOfChanges.TestCase.settings = settings(
     max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 TestAnySequenceOfChanges = AnySequenceOfChanges.TestCase
+
+
+def test_pictures_are_kept_unread_without_tesseract_and_read_once_it_is_there(tmp_path, open_index, monkeypatch):
+    import io
+
+    from conftest import TOPICS as topics
+    from PIL import Image, ImageDraw, ImageFont
+
+    from visir.capture.ocr import find_tesseract
+
+    picture = Image.new("RGB", (700, 300), "white")
+    ImageDraw.Draw(picture).text((20, 40), topics["chess"][0], "black", font=ImageFont.load_default(30))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    (tmp_path / "board.png").write_bytes(buffer.getvalue())
+    index = open_index()
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", "/nowhere")
+    find_tesseract.cache_clear()
+    assert index.add(tmp_path / "board.png").indexed == 1
+    assert "install tesseract" in index.status().failures[0].reason
+    assert index.refresh().unchanged == 1
+    monkeypatch.setenv("PATH", path)
+    find_tesseract.cache_clear()
+    index.close()
+    assert index.refresh().indexed == 1
+    assert index.status().failures == []
+    assert "Sicilian" in index.search("sicilian defence")[0].snippet

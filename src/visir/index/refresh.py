@@ -12,6 +12,7 @@ from typing import Any
 
 from visir.capture import Worker
 from visir.capture.kinds import kind_of_name
+from visir.capture.ocr import find_tesseract
 from visir.errors import CaptureError, MissingToolError, PartialCaptureError
 from visir.index.language import guess_language
 from visir.index.paths import is_address, is_below, name_of, path_of
@@ -205,13 +206,15 @@ class _Run:
         before = self.known.get(file.name)
         if before is not None and not is_address(file.name) and self._same(before, file):
             self.summary.unchanged += 1
-            self.summary.still_failing += before.state != "ok"
+            self.summary.still_failing += before.state in ("failed", "partial")
         else:
             self._changed(file, before)
         self.summary.done += 1
         self.listeners.progress(self.summary)
 
     def _same(self, before: Document, file: _Found) -> bool:
+        if before.state == "unread" and find_tesseract() is not None:
+            return False
         return before.state != "waiting" and (before.size, before.mtime) == (file.size, file.mtime)
 
     def _changed(self, file: _Found, before: Document | None) -> None:
@@ -220,7 +223,7 @@ class _Run:
         except OSError as error:
             self._fail(file, before, "", CaptureError(file.name, f"cannot be read: {error.strerror or error}"))
             return
-        if before is not None and content and before.content == content and before.state != "waiting":
+        if before is not None and content and before.content == content and before.state not in ("waiting", "unread"):
             self.batch.finish(replace(before, size=file.size, mtime=file.mtime), before)
             self.summary.unchanged += 1
         elif before is None and self.gone.get(content):
@@ -240,13 +243,13 @@ class _Run:
         edition = new_edition()
         kind = "web" if is_address(file.name) else kind_of_name(file.path)
         changed = datetime.fromtimestamp(file.mtime / 1e9 if file.mtime else time.time(), UTC).date().isoformat()
-        pages, title, reason = 0, "", ""
+        pages, wordless, title, reason = 0, 0, "", ""
         source = file.name if is_address(file.name) else str(file.path)
         try:
             for shot in self.worker.capture(source):
                 columns = {"path": file.name, "type": kind, "date": shot.date or changed, "language": guess_language(shot.text)}
                 self.batch.add(edition, shot, columns)
-                pages, title = pages + 1, title or shot.title
+                pages, wordless, title = pages + 1, wordless + (not shot.words), title or shot.title
                 self.summary.pages += 1
                 self.listeners.progress(self.summary)
         except PartialCaptureError as error:
@@ -261,6 +264,12 @@ class _Run:
         else:
             self.summary.indexed += 1
         state = "partial" if reason else "ok"
+        if state == "ok" and wordless and self.worker.options.ocr and find_tesseract() is None:
+            # Not a failure: its pictures are kept, and it is read as soon as there is something to read it with.
+            state, reason = (
+                "unread",
+                f"{wordless} of its pages have no words of their own: install tesseract (tesseract-ocr) and index again",
+            )
         self.batch.finish(Document(file.name, edition, kind, file.size, file.mtime, content, pages, state, reason, title, _now()), before)
         self._optimise_now_and_then(pages)
 

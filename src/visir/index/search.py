@@ -60,7 +60,8 @@ def search(store: Store, embedder: Embedder, query: Query, options: SearchOption
     candidates = _candidates(store, vector, tokens, count, options.where)
     page_tokens = {row.id: frozenset(tokens_of(row.text)) | frozenset(tokens_of(row.title)) for row in candidates if row.relevance}
     weights = _weights(query, tokens)
-    scored = [(_score(row, embedder, weights, tokens, page_tokens.get(row.id, frozenset())), row) for row in candidates]
+    curve = embedder.calibration.curve(query)
+    scored = [(_score(row, curve, weights, tokens, page_tokens.get(row.id, frozenset())), row) for row in candidates]
     scored = [(score, row) for score, row in scored if 100 * score >= options.min_score]
     scored.sort(key=lambda pair: (-pair[0], pair[1].id))
     return [_hit(store, tokens, score, row) for score, row in scored[options.skip : wanted]]
@@ -131,11 +132,13 @@ def _weights(query: Query, tokens: Sequence[str]) -> tuple[float, float]:
     return (1.0, 0.5) if query.image is None else (0.75, 1.0)
 
 
-def _score(row: _Candidate, embedder: Embedder, weights: tuple[float, float], tokens: Sequence[str], on_page: frozenset[str]) -> float:
+def _score(
+    row: _Candidate, curve: tuple[float, float], weights: tuple[float, float], tokens: Sequence[str], on_page: frozenset[str]
+) -> float:
     """Join the two kinds of evidence as independent ones, 0 to 1: what neither proves stays open."""
     by_words, by_meaning = weights
     words = coverage(tokens, on_page) * (1 + row.relevance) / 2
-    return 1 - (1 - by_words * words) * (1 - by_meaning * _meaning(row.cosine, embedder.calibration))
+    return 1 - (1 - by_words * words) * (1 - by_meaning * _meaning(row.cosine, curve))
 
 
 def _hit(store: Store, tokens: Sequence[str], score: float, row: _Candidate) -> Hit:

@@ -97,7 +97,8 @@ class Document:
         mtime: time of the last change in nanoseconds.
         content: digest of the file's bytes.
         pages: number of pages.
-        state: ``"ok"``, ``"partial"`` (some pages failed) or ``"failed"``.
+        state: ``"ok"``, ``"partial"`` (some pages failed), ``"failed"``, ``"waiting"`` (for a program to be installed) or ``"unread"`` (its
+            pages are kept, but tesseract is missing to read words on them).
         reason: why it is not ``"ok"``.
         title: title of the document.
         indexed: when, as ISO time in UTC.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -17,6 +18,27 @@ WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "text"
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """Where a model's similarities mean something, as (midpoint, width) of a logistic curve; see docs/search.md.
+
+    Args:
+        text: for queries of text alone.
+        picture: for queries of a picture alone, which lie nearer to all pages.
+        both: for queries of a picture and a text, which lie between.
+    """
+
+    text: tuple[float, float]
+    picture: tuple[float, float]
+    both: tuple[float, float]
+
+    def curve(self, query: Query) -> tuple[float, float]:
+        """Return the curve for a query."""
+        if query.image is None:
+            return self.text
+        return self.both if query.text else self.picture
+
+
 class Embedder(Protocol):
     """A model that puts queries and documents into one space.
 
@@ -25,14 +47,14 @@ class Embedder(Protocol):
         revision: digest of its weights and its preprocessing; vectors of different revisions must not be compared.
         dim: length of its vectors.
         reads: ``"pixels"`` if it looks at pictures, ``"text"`` if it needs a page's words.
-        calibration: (midpoint, width) of the similarities between a query and a page that answers it; see docs/search.md.
+        calibration: how its similarities are read.
     """
 
     name: str
     revision: str
     dim: int
     reads: Literal["pixels", "text"]
-    calibration: tuple[float, float]
+    calibration: Calibration
 
     def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
         """Embed queries of text, picture or both into float32 vectors of length 1, shape (n, dim).

