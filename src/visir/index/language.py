@@ -4,9 +4,10 @@ import re
 from collections import Counter
 
 _SMALL_WORDS = {
-    "en": "the of and to in is for that with are this be on as by it or from an you can not which",
-    "de": "der die und das ist nicht mit den ein eine auf für von dem werden sich auch es wird im zu",
-    "fr": "le la les des et est une pour que dans vous pas sur avec qui par ce du au sont être ou",
+    "en": "the of and to in is for that with are this be on as by it or from an you can not which "
+    "how what where when who why do does did i my we was were has have will would should there",
+    "de": "der die und das ist nicht mit den ein eine auf für von dem werden sich auch es wird im zu wie was wo wann wer warum ich",
+    "fr": "le la les des et est une pour que dans vous pas sur avec qui par ce du au sont être ou comment quand où je",
     "es": "el la los las de que y en un una es para con por se del no su como al más lo",
     "it": "il la di che e è un una per con non sono del della dei si le gli nel alla da come",
     "pt": "o a os as de que e do da em um uma para com não por se na no mais dos ao é",
