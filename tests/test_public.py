@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 import visir
@@ -19,3 +22,23 @@ def test_capture_stays_a_function_when_its_package_is_used():
 def test_unknown_names_are_refused():
     with pytest.raises(AttributeError, match="nonsense"):
         getattr(visir, "nonsense")  # noqa: B009
+
+
+def test_indexing_and_searching_need_no_torch(library, tmp_path):
+    code = (
+        "import sys\nfor name in ('torch', 'transformers', 'sentence_transformers'): sys.modules[name] = None\n"
+        "import visir\nwith visir.Index.open(sys.argv[1]) as index:\n"
+        "    index.add(sys.argv[2])\n    print(index.search('annual rainfall')[0].uri)"
+    )
+    told = subprocess.run([sys.executable, "-c", code, str(tmp_path / "index"), str(library)], capture_output=True, text=True, check=True)
+    assert told.stdout.strip().endswith("rainfall.pdf")
+
+
+def test_a_torch_model_without_torch_names_the_extra(tmp_path):
+    (tmp_path / "modules.json").write_text("[]")
+    code = (
+        "import sys\nsys.modules['torch'] = None\nfrom visir.errors import ModelError\nfrom visir.unise.embedder import load_embedder\n"
+        "try: load_embedder(sys.argv[1])\nexcept ModelError as error: print(error)"
+    )
+    told = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "pip install 'visir[train]'" in told.stdout
