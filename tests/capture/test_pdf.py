@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_pdf
+from documents import write_pdf
 
 from visir.capture.options import CaptureOptions
 from visir.capture.pdf import render

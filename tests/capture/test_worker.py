@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import write_pdf
+from documents import write_pdf
 from PIL import Image
 
 from visir.capture import CaptureOptions, Worker, capture

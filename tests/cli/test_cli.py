@@ -5,7 +5,7 @@ import sys
 import time
 
 import pytest
-from conftest import write_pdf
+from documents import write_pdf
 from PIL import Image
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TOPICS, write_pdf
+from documents import TOPICS, write_pdf
 
 sys.path.append(str(Path(__file__).parents[1] / "capture"))
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import write_pdf
+from documents import write_pdf
 
 from visir.index import Index
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import docx
 import pytest
-from conftest import TOPICS, write_pdf
+from documents import TOPICS, write_pdf
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -248,7 +248,7 @@ TestAnySequenceOfChanges = AnySequenceOfChanges.TestCase
 def test_pictures_are_kept_unread_without_tesseract_and_read_once_it_is_there(tmp_path, open_index, monkeypatch):
     import io
 
-    from conftest import TOPICS as topics
+    from documents import TOPICS as topics
     from PIL import Image, ImageDraw, ImageFont
 
     from visir.capture.ocr import find_tesseract

@@ -1,11 +1,6 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))
 from tiny import tiny_clip
 
 from visir.errors import ModelError
