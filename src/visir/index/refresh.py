@@ -282,7 +282,7 @@ class _Run:
 
     def _optimise_now_and_then(self, pages: int) -> None:
         self.since_optimised += pages
-        if self.since_optimised >= _OPTIMISE_PAGES:
+        if self.since_optimised >= max(_OPTIMISE_PAGES, self.store.count_pages() // 20):
             self.batch.commit()
             self.store.optimise()
             self.since_optimised = 0

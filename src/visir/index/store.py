@@ -42,6 +42,7 @@ LAYOUT = 1
 VECTOR_INDEX_ROWS = 10_000
 EXACT_ROWS = 20_000
 _KEEP_VERSIONS = timedelta(minutes=5)
+_MAX_INDEX_PARTS = 8
 _TRIES = 8
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -384,13 +385,19 @@ class Store:
             ):
                 if not self._has_index(column):
                     self._create_index(column, config)
-            if not self._has_index("vector") and self._pages.count_rows() >= VECTOR_INDEX_ROWS:
+            if self._pages.count_rows() >= VECTOR_INDEX_ROWS and not 0 < self._vector_index_parts() <= _MAX_INDEX_PARTS:
                 partitions = max(1, self._pages.count_rows() // 100_000)
                 config = HnswSq(distance_type="cosine", num_partitions=partitions, m=16, ef_construction=150)
                 self._create_index("vector", config)
             for table in (self._pages, self._documents):
                 with suppress(RuntimeError, ValueError, OSError):  # another process's commit came between; the next time will do
                     table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+
+    def _vector_index_parts(self) -> int:
+        """Count the parts of the vector index: each `optimise` adds one for the rows that are new, and each costs every query."""
+        names = [index.name for index in self._pages.list_indices() if "vector" in index.columns]
+        stats = self._pages.index_stats(names[0]) if names else None
+        return int(stats.num_indices or 1) if stats else 0
 
     def _create_index(self, column: str, config: Any) -> None:
         _persist(lambda: self._pages.create_index(column, config=config, replace=True))

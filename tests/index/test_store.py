@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from visir.index import store as module
+from visir.index.store import Document, Store, new_edition, pack_boxes
+
+DIM = 32
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "VECTOR_INDEX_ROWS", 300)
+    monkeypatch.setattr(module, "EXACT_ROWS", 40)
+    return Store.create(tmp_path / "index", {"source": "none", "name": "none", "revision": "1", "dim": DIM})
+
+
+def add(store: Store, vectors: np.ndarray, language: str = "en") -> int:
+    edition = new_edition()
+    name = f"/documents/{edition}.pdf"
+    columns = {"edition": edition, "path": name, "type": "pdf", "date": "", "language": language, "title": "", "boxes": pack_boxes([])}
+    store.add_pages([{**columns, "page": page, "text": f"page {page}", "vector": vector} for page, vector in enumerate(vectors, 1)])
+    store.put_documents([Document(name, edition, "pdf", 1, 1, "", len(vectors), "ok", "", "", "")])
+    return edition
+
+
+def normal(rng: np.random.Generator, count: int) -> np.ndarray:
+    vectors = rng.standard_normal((count, DIM), np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def found(store: Store, vector: np.ndarray, where: str | None = None) -> list[tuple[int, int]]:
+    rows = store.nearest(vector, 10, where).to_pylist()
+    return [(row["edition"], row["page"]) for row in rows]
+
+
+def test_an_index_that_grows_keeps_few_parts_and_finds_what_an_exact_search_finds(store):
+    rng = np.random.default_rng(0)
+    everything: dict[tuple[int, int], np.ndarray] = {}
+    for step in range(14):
+        vectors = normal(rng, 100)
+        edition = add(store, vectors, "sv" if step == 3 else "en")
+        everything |= {(edition, page): vector for page, vector in enumerate(vectors, 1)}
+        store.optimise()
+        assert store._vector_index_parts() <= module._MAX_INDEX_PARTS + 1
+    assert store._vector_index_parts() >= 1
+    keys, matrix = list(everything), np.array(list(everything.values()))
+    rare = [number for number, key in enumerate(keys) if key[0] == keys[300][0]]
+    recall, filtered = [], []
+    for vector in normal(rng, 40):
+        similarity = matrix @ vector
+        exact = {keys[number] for number in np.argsort(-similarity)[:10]}
+        recall.append(len(exact & set(found(store, vector))) / 10)
+        exact = {keys[number] for number in sorted(rare, key=lambda number: -similarity[number])[:10]}
+        filtered.append(len(exact & set(found(store, vector, "language = 'sv'"))) / 10)
+    assert np.mean(recall) >= 0.95
+    assert np.mean(filtered) >= 0.95
+
+
+def test_rows_are_seen_before_they_are_indexed(store):
+    rng = np.random.default_rng(1)
+    add(store, normal(rng, 320))
+    store.optimise()
+    fresh = normal(rng, 1)
+    edition = add(store, fresh)
+    assert found(store, fresh[0])[0] == (edition, 1)
+
+
+def test_pages_come_by_row_in_the_order_asked_for_without_those_that_are_gone(store):
+    rng = np.random.default_rng(2)
+    first, second = add(store, normal(rng, 5)), add(store, normal(rng, 5))
+    rows = store._pages.search().with_row_id(True).limit(20).to_arrow()["_rowid"].to_pylist()
+    store.drop_editions([first])
+    assert [row["edition"] for row in store.pages_by_row(rows[::-1])] == [second] * 5
