@@ -10,7 +10,6 @@ DIM = 32
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "VECTOR_INDEX_ROWS", 300)
-    monkeypatch.setattr(module, "EXACT_ROWS", 40)
     return Store.create(tmp_path / "index", {"source": "none", "name": "none", "revision": "1", "dim": DIM})
 
 
