@@ -46,6 +46,7 @@ def test_the_shipped_encoder_is_near_the_original():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # what torch warns of inside its own exporter
 def test_the_export_script_makes_the_shipped_file(tmp_path):
     export_text_encoder(ORIGINAL, tmp_path, "all-MiniLM-L6-v2")
     made, shipped = load_embedder(str(tmp_path)), load_embedder()

@@ -36,7 +36,7 @@ def export_text_encoder(model: Path, folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         program: Any = torch.onnx.export(
-            _mean_pooled(encoder),
+            _mean_pooled(encoder).eval(),
             (ids, mask),
             dynamo=True,
             dynamic_shapes=shapes,
