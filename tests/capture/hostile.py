@@ -704,7 +704,14 @@ STUCK = "took longer than|did not answer in time"
 WEB = (
     Case("empty.html", lambda: b"", "is empty"),
     Case("loop.html", html("<script>while (true) {}</script>"), STUCK, timeout=6),
-    Case("late-loop.html", html("<script>onload = () => setTimeout(() => { while (true) {} }, 300)</script>"), STUCK, timeout=6, sure=False, slow=True),
+    Case(
+        "late-loop.html",
+        html("<script>onload = () => setTimeout(() => { while (true) {} }, 300)</script>"),
+        STUCK,
+        timeout=6,
+        sure=False,
+        slow=True,
+    ),
     Case("loop-of-promises.html", html("<script>(function f() { Promise.resolve().then(f) })()</script>"), STUCK, timeout=6, slow=True),
     Case("alerts.html", html("<script>for (;;) { alert(1); if (performance.now() > 1500) break }</script>"), pages=1, text="Webword"),
     Case("never-settles.html", html("<script>setInterval(() => document.body.append('more '), 1)</script>"), text="Webword"),
