@@ -10,6 +10,7 @@ DIM = 32
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "VECTOR_INDEX_ROWS", 300)
+    monkeypatch.setattr(module, "_UNKNOWN_ROWS", 50)
     return Store.create(tmp_path / "index", {"source": "none", "name": "none", "revision": "1", "dim": DIM})
 
 
@@ -62,6 +63,23 @@ def test_rows_are_seen_before_they_are_indexed(store):
     fresh = normal(rng, 1)
     edition = add(store, fresh)
     assert found(store, fresh[0])[0] == (edition, 1)
+
+
+def test_a_few_new_pages_are_found_without_upkeep_and_many_small_changes_bring_it(store):
+    rng = np.random.default_rng(3)
+    add(store, normal(rng, 320))
+    store.optimise()
+    steps = []
+    for step in range(120):
+        vectors = normal(rng, 1)
+        edition = add(store, vectors)
+        store.optimise()
+        assert found(store, vectors[0])[0] == (edition, 1)
+        assert store.matching("page", 1000).num_rows == 321 + step
+        steps.append(store._pages.index_stats("edition_idx").num_unindexed_rows)
+    assert steps[:50] == list(range(1, 51))
+    assert steps[50] == 0
+    assert store._vector_index_parts() <= 3
 
 
 def test_pages_come_by_row_in_the_order_asked_for_without_those_that_are_gone(store):

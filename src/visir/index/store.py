@@ -42,6 +42,8 @@ LAYOUT = 1
 VECTOR_INDEX_ROWS = 10_000
 _KEEP_VERSIONS = timedelta(minutes=5)
 _MAX_INDEX_PARTS = 8
+_UNKNOWN_ROWS = 256
+_MAX_PIECES = 64
 # All partitions of an index up to two million pages: it is the graph within them that saves time.
 _PROBES = 20
 _TRIES = 8
@@ -366,7 +368,10 @@ class Store:
         return len(dead)
 
     def optimise(self) -> None:
-        """Bring the search structures up to date, merge small files, and drop versions older than five minutes."""
+        """Bring the search structures up to date, merge small files, and drop versions older than five minutes.
+
+        Does nothing where little has changed: pages that the structures do not know yet are searched one by one.
+        """
         if self._pages.count_rows() == 0:
             return
         with LockedFile(self.folder / "optimise.lock", wait=False) as mine:
@@ -381,6 +386,8 @@ class Store:
             ):
                 if not self._has_index(column):
                     self._create_index(column, config)
+            if not self._is_upkeep_due():
+                return
             if self._pages.count_rows() >= VECTOR_INDEX_ROWS and not 0 < self._vector_index_parts() <= _MAX_INDEX_PARTS:
                 partitions = max(1, self._pages.count_rows() // 100_000)
                 config = HnswSq(distance_type="cosine", num_partitions=partitions, m=16, ef_construction=150)
@@ -388,6 +395,13 @@ class Store:
             for table in (self._pages, self._documents):
                 with suppress(RuntimeError, ValueError, OSError):  # another process's commit came between; the next time will do
                     table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+
+    def _is_upkeep_due(self) -> bool:
+        if self._pages.count_rows() >= VECTOR_INDEX_ROWS and not self._has_index("vector"):
+            return True
+        unknown = self._pages.index_stats("edition_idx").num_unindexed_rows
+        pieces = max(table.stats()["fragment_stats"]["num_fragments"] for table in (self._pages, self._documents))
+        return unknown > max(_UNKNOWN_ROWS, self._pages.count_rows() // 200) or pieces > _MAX_PIECES
 
     def _vector_index_parts(self) -> int:
         """Count the parts of the vector index: each `optimise` adds one for the rows that are new, and each costs every query."""
