@@ -388,20 +388,21 @@ class Store:
                     self._create_index(column, config)
             if not self._is_upkeep_due():
                 return
+            for table in (self._pages, self._documents):
+                with suppress(RuntimeError, ValueError, OSError):  # another process's commit came between; the next time will do
+                    table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+            # Last: an index that is there while files are merged has to be made anew with them.
             if self._pages.count_rows() >= VECTOR_INDEX_ROWS and not 0 < self._vector_index_parts() <= _MAX_INDEX_PARTS:
                 partitions = max(1, self._pages.count_rows() // 100_000)
                 config = HnswSq(distance_type="cosine", num_partitions=partitions, m=16, ef_construction=150)
                 self._create_index("vector", config)
-            for table in (self._pages, self._documents):
-                with suppress(RuntimeError, ValueError, OSError):  # another process's commit came between; the next time will do
-                    table.optimize(cleanup_older_than=_KEEP_VERSIONS)
 
     def _is_upkeep_due(self) -> bool:
         if self._pages.count_rows() >= VECTOR_INDEX_ROWS and not self._has_index("vector"):
             return True
         unknown = self._pages.index_stats("edition_idx").num_unindexed_rows
         pieces = max(table.stats()["fragment_stats"]["num_fragments"] for table in (self._pages, self._documents))
-        return unknown > max(_UNKNOWN_ROWS, self._pages.count_rows() // 200) or pieces > _MAX_PIECES
+        return bool(unknown > max(_UNKNOWN_ROWS, self._pages.count_rows() // 200) or pieces > _MAX_PIECES)
 
     def _vector_index_parts(self) -> int:
         """Count the parts of the vector index: each `optimise` adds one for the rows that are new, and each costs every query."""
