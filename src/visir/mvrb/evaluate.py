@@ -2,13 +2,10 @@
 
 import hashlib
 import json
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from visir.errors import BenchmarkError, ModelError
 from visir.mvrb.data import Benchmark, TaskData
 from visir.mvrb.measures import MEASURES, interval_of, measure, paired_p, resampled
 from visir.mvrb.retriever import Progress, Retriever
+from visir.version import code_version
 
 Tell = Callable[[str], None]
 """Called with a line of progress now and then."""
@@ -155,7 +153,7 @@ def evaluate(tasks: Sequence[TaskData], retriever: Retriever, tell: Tell = silen
         model=retriever.name,
         revision=retriever.revision,
         data=digest,
-        commit=_commit(),
+        commit=code_version(),
         tasks=results,
         seconds=round(time.monotonic() - started, 2),
         computed=retriever.computed - before,
@@ -240,21 +238,6 @@ def _mean(scores: Sequence[dict[str, float]]) -> dict[str, float]:
 def _meta_order(meta: str) -> tuple[int, str]:
     order = ("SR", "CSR", "SQA", "OVC")
     return (order.index(meta) if meta in order else len(order), meta)
-
-
-def _commit() -> str:
-    """Return the version of the code: the commit where it is a checkout, else the package's version."""
-    here = Path(__file__)
-    git = shutil.which("git")
-
-    def told(*words: str) -> str:
-        done = subprocess.run([git or "git", "-C", str(here.parent), *words], capture_output=True, text=True, check=False)
-        return done.stdout.strip()
-
-    # An installed package may lie in somebody else's checkout, whose commits say nothing about it.
-    if git and told("ls-files", here.name):
-        return told("describe", "--always", "--dirty", "--exclude=*")
-    return version("visir")
 
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")

@@ -1,5 +1,7 @@
 """What a model is compared with: OCR and text retrieval, general multimodal models, document retrievers, and two controls."""
 
+from pathlib import Path
+
 from visir.errors import ModelError
 from visir.mvrb.baselines.controls import GreyPictures, Random
 from visir.mvrb.baselines.embedding import EmbeddingRetriever
@@ -34,7 +36,20 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
     plain = name.removeprefix(_RAPIDOCR)
     if plain in ("ocr-bm25", "bm25"):
         return Bm25(cache, engine)
+    if _may_be_torch(plain):
+        try:
+            from visir.mvrb.baselines.late import LateInteraction, is_late_interaction
+        except ImportError as error:
+            raise ModelError(f"the model {plain} runs in torch: pip install 'visir[train]' ({error})") from error
+        if is_late_interaction(plain):
+            return LateInteraction.load(plain, cache, device)
     embedder = load_embedder(plain, device)
     if plain != name and embedder.reads != "text":
         raise ModelError(f"{name}: the model {plain} looks at pixels and needs no OCR")
     return EmbeddingRetriever(embedder, cache, engine)
+
+
+def _may_be_torch(name: str) -> bool:
+    """Say whether a name is a folder of a checkpoint, or one on a hub, rather than a model that visir ships."""
+    folder = Path(name)
+    return (folder / "config.json").is_file() or (folder / "modules.json").is_file() or (name.count("/") == 1 and not folder.exists())
