@@ -37,7 +37,7 @@ def test_rapidocr_reads_pages_once_for_bm25_and_for_an_encoder(folder, cache_fil
     found = evaluate(tasks, load_retriever("rapidocr-bm25", cache))
     assert (found.model, found.computed, found.overall["recall_at_1"]) == ("rapidocr-bm25", 6, 1.0)
     encoded = evaluate(tasks, load_retriever("rapidocr-text", cache))
-    assert (encoded.model, encoded.computed, encoded.overall["recall_at_1"]) == ("rapidocr-text", 12, 1.0)
+    assert (encoded.model, encoded.computed, encoded.overall["recall_at_1"]) == ("rapidocr-all-MiniLM-L6-v2", 12, 1.0)
     assert "rapidocr-" in encoded.revision
     cache.close()
 
