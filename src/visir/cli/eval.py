@@ -8,9 +8,11 @@ import typer
 
 from visir.cli.common import JsonOption, print_json, say
 
+DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="Where models run that need torch: auto, cpu, cuda ….")]
+
 
 def eval(
-    benchmark: Annotated[Path, typer.Argument(metavar="DIR", help="A benchmark in MVRB's layout.")],
+    benchmark: Annotated[str, typer.Argument(metavar="DIR", help="A benchmark in MVRB's layout: a folder, or owner/name on a hub.")],
     task: Annotated[
         list[str] | None, typer.Option("--task", metavar="NAME", help="Only tasks whose names hold this; may be given again.")
     ] = None,
@@ -21,6 +23,7 @@ def eval(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write MODEL.json there, for `visir report`.")
     ] = None,
+    device: DeviceOption = "auto",
     cache: Annotated[Path | None, typer.Option("--cache", metavar="FILE", help="Where vectors are kept (else your cache folder).")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,16 +36,17 @@ def eval(
     from visir.mvrb.cache import Cache
     from visir.mvrb.data import Benchmark
     from visir.mvrb.evaluate import evaluate, paired_test, prepare
+    from visir.mvrb.hub import find_benchmark
     from visir.mvrb.report import save, table
     from visir.unise.embedder import DEFAULT_MODEL
 
     vectors = Cache(cache or default_cache())
-    data = Benchmark(benchmark, vectors)
+    data = Benchmark(find_benchmark(benchmark, say), vectors)
     tasks = prepare(data, data.chosen(task or []), say)
     say(f"measuring {len(tasks)} tasks of {benchmark}")
     evaluations = []
     for name in model or [DEFAULT_MODEL]:
-        evaluations.append(evaluate(tasks, load_retriever(name, vectors), say))
+        evaluations.append(evaluate(tasks, load_retriever(name, vectors, device), say))
         if output is not None:
             say(f"wrote {save(evaluations[-1], data.folder, output)}")
     vectors.close()

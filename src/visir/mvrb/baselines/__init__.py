@@ -8,6 +8,7 @@ from visir.mvrb.baselines.embedding import EmbeddingRetriever
 from visir.mvrb.baselines.ocr import EngineName
 from visir.mvrb.baselines.words import Bm25
 from visir.mvrb.cache import Cache
+from visir.mvrb.hub import reach_hub
 from visir.mvrb.retriever import Retriever
 from visir.unise.embedder import load_embedder
 
@@ -36,6 +37,8 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
     plain = name.removeprefix(_RAPIDOCR)
     if plain in ("ocr-bm25", "bm25"):
         return Bm25(cache, engine)
+    if plain.count("/") == 1 and not Path(plain).exists():
+        reach_hub()
     if _may_be_torch(plain):
         try:
             from visir.mvrb.baselines.late import LateInteraction, is_late_interaction

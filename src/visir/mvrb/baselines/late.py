@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import hf_hub_download
 from numpy.typing import NDArray
 from sentence_transformers import MultiVectorEncoder
 
@@ -34,19 +35,28 @@ def is_late_interaction(name: str) -> bool:
 
 
 def _settings(name: str, file: str) -> dict[str, Any]:
-    path = Path(name, file)
-    if not Path(name).is_dir():
-        from huggingface_hub import hf_hub_download
-
-        try:
-            path = Path(hf_hub_download(name, file))
-        except Exception:  # not there, not reachable: whoever loads the model says so
-            return {}
+    path = _file(name, file)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8")) if path else {}
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _file(name: str, file: str) -> Path | None:
+    """Return a file of a model folder, or of a model on a hub."""
+    if Path(name).is_dir():
+        return Path(name, file)
+    try:
+        return Path(hf_hub_download(name, file))
+    except Exception:  # not there, not reachable: whoever loads the model says so
+        return None
+
+
+def _revision(name: str) -> str:
+    """Return a digest of a folder's files, or the commit of a model on a hub, which keeps its files under that name."""
+    config = _file(name, "config.json")
+    return folder_digest(Path(name)) if Path(name).is_dir() or config is None else config.parent.name
 
 
 class LateInteraction:
@@ -83,8 +93,7 @@ class LateInteraction:
             raise ModelError(f"the model {name} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
         model = model.to(_PRECISION.get(device.split(":")[0], torch.float32)).eval()
         folder = Path(name)
-        revision = folder_digest(folder) if folder.is_dir() else str(getattr(model[0].config, "_commit_hash", None) or "unknown")
-        return cls(model, folder.resolve().name if folder.is_dir() else name, revision, cache)
+        return cls(model, folder.resolve().name if folder.is_dir() else name, _revision(name), cache)
 
     @property
     def computed(self) -> int:
