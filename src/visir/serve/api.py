@@ -80,7 +80,7 @@ def server_of(request: Request) -> Server:
 
 
 Here = Annotated[Server, Depends(server_of)]
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request makes no sense; the message says why."},
     401: {"model": Problem, "description": "The token is missing or wrong."},
     403: {"model": Problem, "description": "The request comes from another web page."},
@@ -88,7 +88,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     413: {"model": Problem, "description": "The request is too large."},
     503: {"model": Problem, "description": "Too much waits already; try again later."},
 }
-router, files = APIRouter(responses=_PROBLEMS), APIRouter(responses=_PROBLEMS)
+router, files = APIRouter(responses=PROBLEMS), APIRouter(responses=PROBLEMS)
 
 
 @router.get("/health", tags=["server"])

@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from visir.errors import CaptureError, QueryError, VisirError
 from visir.index import Index
-from visir.serve import api
+from visir.serve import api, compatible
 from visir.serve.gate import Gate
 from visir.serve.guard import Guard, Keys
 from visir.serve.jobs import BusyError, Jobs
@@ -58,6 +58,7 @@ def create_app(index: Index, options: ServeOptions, sources: Sequence[str] = ())
     app.state.server = server
     app.state.keys = Keys(options.token)
     app.include_router(api.router)
+    app.include_router(compatible.router)
     app.include_router(api.files, max_body_size=options.upload_bytes)
 
     @app.get("/", include_in_schema=False)
@@ -88,4 +89,6 @@ async def _explain(request: Request, error: Exception) -> JSONResponse:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     # The reason alone: a capture error's own text names the temporary file of an upload.
     detail = error.reason if isinstance(error, CaptureError) else str(error)
+    if compatible.is_ours(request):
+        return compatible.error_answer(status, detail)
     return JSONResponse({"detail": detail}, status, headers={"retry-after": "1"} if status == 503 else None)

@@ -183,12 +183,10 @@ class Client:
 
     def wait(self, job: Job | str) -> Job:
         """Wait until a job is over, and return what became of it."""
-        last = None
-        for last in self.watch(job):
-            pass
-        if last is None or last.state in ("queued", "running"):
+        steps = list(self.watch(job))
+        if not steps or steps[-1].state in ("queued", "running"):
             raise RequestError(0, "the server stopped before the job was over; it goes on with it at its next start")
-        return last
+        return steps[-1]
 
     # What other programs' clients ask for
 
