@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from visir.cli import ask, capture, eval, index, rebuild, remove, report, search, status, watch
+from visir.cli import ask, capture, eval, index, rebuild, remove, report, search, serve, status, watch
 from visir.cli.common import Interrupted
 from visir.errors import VisirError
 
@@ -25,6 +25,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "remove": remove.remove,
     "report": report.report,
     "search": search.search,
+    "serve": serve.serve,
     "status": status.status,
     "watch": watch.watch,
 }
