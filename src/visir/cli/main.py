@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from visir.cli import ask, capture, eval, index, rebuild, remove, report, search, status, watch
+from visir.cli import ask, capture, eval, index, rebuild, remove, report, search, status, train, watch
 from visir.cli.common import Interrupted
 from visir.errors import VisirError
 
@@ -23,6 +23,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "report": report.report,
     "search": search.search,
     "status": status.status,
+    "train": train.train,
     "watch": watch.watch,
 }
 

@@ -2,13 +2,10 @@
 
 import hashlib
 import json
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 
 from visir.mvrb.data import Benchmark, TaskData
 from visir.mvrb.retriever import Retriever
+from visir.version import code_version
 
 MEASURES = {"recall_at_1": R @ 1, "recall_at_5": R @ 5, "recall_at_10": R @ 10, "ndcg_at_10": nDCG @ 10, "mrr": RR @ 10}
 """What is measured, by ir-measures; ``recall_at_1`` is the paper's."""
@@ -137,7 +135,9 @@ def evaluate(
         results[name] = _task(data, retriever, _Ticker(head, tell))
         tell(f"{head}: recall@1 {100 * results[name].scores['recall_at_1']:.1f}")
     digest = "-".join(digests) if len(digests) == 1 else f"{len(digests)}-{_digest(digests)}"
-    return Evaluation(retriever.name, retriever.revision, digest, _commit(), results, round(time.monotonic() - started, 2), _peak_memory())
+    return Evaluation(
+        retriever.name, retriever.revision, digest, code_version(), results, round(time.monotonic() - started, 2), _peak_memory()
+    )
 
 
 class _Ticker:
@@ -245,14 +245,6 @@ def _percentiles(draws: NDArray[np.float64]) -> tuple[float, float]:
 
 def _digest(parts: Sequence[str]) -> str:
     return hashlib.blake2b("".join(parts).encode(), digest_size=8).hexdigest()
-
-
-def _commit() -> str:
-    """Return the version of the code: the commit where it is a checkout, else the package's version."""
-    git = shutil.which("git")
-    command = [git or "git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() if git else ""
-    return told or version("visir")
 
 
 def _peak_memory() -> int:

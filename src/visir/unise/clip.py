@@ -102,10 +102,16 @@ def load_clip(folder: Path, options: dict[str, Any] | None = None, **choices: An
 def unise_clip(checkpoint: str, fusion: Fusion = "sum", **choices: Any) -> SentenceTransformer:
     """Make a UniSE-CLIP of a CLIP or SigLIP checkpoint.
 
+    It sees pages whole, squeezed into its square, where CLIP would cut off what juts out.
+
     Args:
         checkpoint: a folder, or a name on a model hub; safetensors, no remote code.
         fusion: how a picture and a text are joined; see `ComposedTransformer`.
         choices: as for `SentenceTransformer`; ``model_kwargs`` go to transformers.
     """
     options = {"use_safetensors": True, **choices.pop("model_kwargs", {})}
-    return SentenceTransformer(modules=[ComposedTransformer(checkpoint, fusion=fusion, model_kwargs=options), Normalize()], **choices)
+    towers = ComposedTransformer(checkpoint, fusion=fusion, model_kwargs=options)
+    pictures = towers.processor.image_processor
+    side = towers.model.config.vision_config.image_size
+    pictures.size, pictures.do_center_crop = {"height": side, "width": side}, False
+    return SentenceTransformer(modules=[towers, Normalize()], **choices)

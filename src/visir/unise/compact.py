@@ -27,7 +27,7 @@ def compact(vectors: Vectors, dim: int | None = None, output: Output = "float32"
         return np.asarray(np.packbits(vectors > 0, axis=1))
     if output == "int8":
         largest = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), 1e-12)
-        return np.rint(vectors * (127 / largest)).astype(np.int8)
+        return np.asarray(np.rint(vectors * (127 / largest)), np.int8)
     if output == "float32":
         return _unit(vectors)
     raise ValueError(f"unknown output {output!r}: choose float32, int8 or binary")

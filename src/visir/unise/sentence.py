@@ -78,8 +78,8 @@ class SentenceEmbedder:
         """Embed queries of text, picture or both; see `Embedder`."""
         asked = [Query(query) if isinstance(query, str) else query for query in queries]
         inputs = [_input(query.text, query.image) for query in asked]
-        follows = "message" in getattr(self._model[0], "modality_config", {})
-        return self._grouped(inputs, lambda batch: self._model.encode_query(batch, prompt=instruction if follows else None, **_NUMPY))
+        told = instruction if follows_instructions(self._model) else None
+        return self._grouped(inputs, lambda batch: self._model.encode_query(batch, prompt=told, **_NUMPY))
 
     def encode_document(self, documents: Sequence[Screenshot | str]) -> Vectors:
         """Embed screenshots and texts; see `Embedder`."""
@@ -107,6 +107,11 @@ def _input(text: str, image: Screenshot | None) -> Any:
     if image is None:
         return text
     return {"image": image.image, "text": text} if text else image.image
+
+
+def follows_instructions(model: SentenceTransformer) -> bool:
+    """Say whether a model has a chat template, in which an instruction has its place."""
+    return "message" in getattr(model[0], "modality_config", {})
 
 
 def open_model(name: str, pixels: int | None = None, fusion: Fusion = "sum", **choices: Any) -> SentenceTransformer:
