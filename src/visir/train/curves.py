@@ -35,6 +35,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
             if "warning" in row:
                 axes.axvline(row["step"], color="tab:red", linewidth=0.6, linestyle=":")
         axes.set_ylabel(label)
-        axes.legend(fontsize=7, loc="best")
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(fontsize=7, loc="best")
     figure.get_axes()[-1].set_xlabel("step")
     figure.savefig(path, dpi=110)

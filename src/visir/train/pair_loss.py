@@ -120,13 +120,24 @@ def _rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def _gather(vectors: Tensor) -> Tensor:
-    """Return all processes' vectors, one after another, with gradients to each."""
-    if not dist.is_initialized():
-        return vectors
-    import torch.distributed.nn
+class _Gather(torch.autograd.Function):
+    """All processes' vectors, one after another; each gets the gradients of all processes' losses."""
 
-    return torch.cat(torch.distributed.nn.all_gather(vectors))  # type: ignore[no-untyped-call]
+    @staticmethod
+    def forward(context: Any, vectors: Tensor) -> Tensor:
+        return _gather_plain(vectors.contiguous())
+
+    @staticmethod
+    def backward(context: Any, *grads: Tensor) -> Tensor:
+        [grad] = grads
+        grad = grad.contiguous()
+        dist.all_reduce(grad)
+        return grad.chunk(dist.get_world_size())[dist.get_rank()]
+
+
+def _gather(vectors: Tensor) -> Tensor:
+    gathered: Tensor = _Gather.apply(vectors) if dist.is_initialized() else vectors  # type: ignore[no-untyped-call]
+    return gathered
 
 
 def _gather_plain(numbers: Tensor) -> Tensor:

@@ -168,10 +168,9 @@ class PairBatches(Dataset[PairBatch]):
         rows = rows[process * share : (process + 1) * share]
         source = self._sets[which]
         pairs = [source.pairs[row] for row in rows]
-        rng = np.random.default_rng([self._seed, 3, index, process])
         keys = [pair.document for pair in pairs]
-        for pair in pairs:
-            keys.extend(self._wrong(which, pair, rng))
+        for place, pair in enumerate(pairs, process * share):
+            keys.extend(self._wrong(which, pair, np.random.default_rng([self._seed, 3, index, place])))
         queries = self._preprocess([model_input(source.query(pair)) for pair in pairs], source.instruction)
         documents = self._preprocess([Screenshot(source.images[key]).image for key in keys], "")
         return PairBatch(source.name, queries, documents, torch.tensor([self._key(key) for key in keys]))

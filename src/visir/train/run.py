@@ -41,7 +41,7 @@ def run_recipe(name: str, folder: Path, changes: list[str], smoke: bool = False,
         the folder of the finished model, or ``None`` where time was up before.
     """
     path = find_recipe(name)
-    disable_progress_bar()  # a bar for each file that is read would hide the run's own lines
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for each file that is read would hide the run's own lines
     if is_pair_recipe(path, changes):
         recipe = read_pair_recipe(path, changes)
         return _run_pairs(shrink_pairs(recipe) if smoke else recipe, folder, minutes, device)

@@ -30,7 +30,7 @@ from visir.train.pair_loss import PairLoss
 from visir.train.pair_recipe import PairRecipe, PairStage
 from visir.train.pairs import Features, Kind, PairBatch, PairBatches, load_pairs
 from visir.train.sources import open_source
-from visir.train.students import add_adapters, merge_adapters, open_student, seen_height
+from visir.train.students import add_adapters, merge_adapters, open_student, save_activations, seen_height
 from visir.train.watch import Watch, check_type
 from visir.unise.sentence import SentenceEmbedder, follows_instructions
 from visir.version import code_version
@@ -68,10 +68,14 @@ class PairRun:
         folder.mkdir(parents=True, exist_ok=True)
         self.sets = [pairs for source in recipe.data.sources for pairs in open_source(source, "train")]
         self.held = [pairs for source in recipe.data.sources for pairs in open_source(source, "held")]
+        if self.part[0]:
+            dist.barrier()  # the first process makes or fetches the model, the others find it there
         self.model = open_student(recipe.model, folder).to(self.device)
+        if dist.is_initialized() and not self.part[0]:
+            dist.barrier()
         self.tuner = add_adapters(self.model, recipe.model) if recipe.model.lora else None
         if recipe.model.checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            save_activations(self.model)
         self.probe: Probe | None = None
         self.watch = Watch()
         self.step, self.number = 0, -1

@@ -35,14 +35,22 @@ def _make_tiny(kind: str, place: Path) -> Path:
     return tiny_clip(place, width=64, layers=2, image=32, patch=8, dim=64) if kind == "clip" else tiny_mllm(place, kind, width=64)
 
 
+def save_activations(model: SentenceTransformer) -> None:
+    """Compute activations again in the backward pass instead of keeping them."""
+    tower: Any = model[0].model
+    # transformers renamed it on the way from version 5 to 6.
+    enable = getattr(tower, "activation_checkpointing_enable", None) or tower.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
 def add_adapters(model: SentenceTransformer, choice: ModelChoice) -> Any:
     """Freeze a model and put low-rank adapters beside its layers; returns what `merge_adapters` takes."""
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraModel
 
     targets = choice.lora_targets
-    config = LoraConfig(r=choice.lora, lora_alpha=2 * choice.lora, target_modules=targets, task_type="FEATURE_EXTRACTION")
     try:
-        return get_peft_model(model[0].model, config)
+        return LoraModel(model[0].model, LoraConfig(r=choice.lora, lora_alpha=2 * choice.lora, target_modules=targets), "default")
     except ValueError as error:
         raise ModelError(
             f"model.lora_targets = {targets!r} fits no layer of {choice.base} ({' '.join(str(error).split())[:150]})"
