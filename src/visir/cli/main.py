@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from visir.cli import ask, capture, eval, index, rebuild, remove, report, search, serve, status, watch
+from visir.cli import ask, capture, eval, index, rebuild, remove, report, search, serve, status, train, watch
 from visir.cli.common import Interrupted
 from visir.errors import VisirError
 
@@ -27,6 +27,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "search": search.search,
     "serve": serve.serve,
     "status": status.status,
+    "train": train.train,
     "watch": watch.watch,
 }
 
