@@ -88,3 +88,8 @@ def test_pages_come_by_row_in_the_order_asked_for_without_those_that_are_gone(st
     rows = store._pages.search().with_row_id(True).limit(20).to_arrow()["_rowid"].to_pylist()
     store.drop_editions([first])
     assert [row["edition"] for row in store.pages_by_row(rows[::-1])] == [second] * 5
+
+
+def test_editions_made_in_one_millisecond_grow():
+    made = [new_edition() for _ in range(10_000)]
+    assert made == sorted(set(made))

@@ -2,7 +2,7 @@
 
     INDEX/index.json             model, version of this layout, the folders that were indexed
     INDEX/documents.lance        a row a document: where it is, what it looked like, how capturing it went
-    INDEX/pages.lance            a row a page: words, boxes, vector
+    INDEX/pages.lance            a row a page: words, boxes, vector, and regions where the words were read off the picture
     INDEX/pictures/EDITION/N.jpg the picture of page N
     INDEX/writers/               a locked file for each process that is indexing
 
@@ -16,6 +16,7 @@ import logging
 import os
 import random
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -38,7 +39,7 @@ from visir.errors import QueryError, StoreError
 from visir.index.locks import LockedFile
 from visir.screenshot import Box, Screenshot
 
-LAYOUT = 1
+LAYOUT = 2
 VECTOR_INDEX_ROWS = 10_000
 _KEEP_VERSIONS = timedelta(minutes=5)
 _MAX_INDEX_PARTS = 8
@@ -49,6 +50,8 @@ _PROBES = 20
 _TRIES = 8
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+_last_edition = 0
+_numbering = threading.Lock()
 
 DOCUMENTS = pa.schema(
     [
@@ -80,6 +83,7 @@ def page_schema(dim: int) -> pa.Schema:
             ("title", pa.string()),
             ("text", pa.string()),
             ("boxes", pa.binary()),
+            ("regions", pa.binary()),
             ("vector", pa.list_(pa.float32(), dim)),
         ]
     )
@@ -122,8 +126,11 @@ class Document:
 
 
 def new_edition() -> int:
-    """Return a number that no other capture has, and that grows with time."""
-    return time.time_ns() // 1_000_000 << 20 | random.getrandbits(20)
+    """Return a number that no other capture has; within a process each is greater than those before."""
+    global _last_edition
+    with _numbering:
+        _last_edition = max(_last_edition + 1, time.time_ns() // 1_000_000 << 20 | random.getrandbits(20))
+        return _last_edition
 
 
 def pack_boxes(boxes: Sequence[Box]) -> bytes:
