@@ -59,7 +59,7 @@ def search(store: Store, embedder: Embedder, query: Query, options: SearchOption
     tokens = _telling_tokens(query.text) if options.words else ()
     count = max(_CANDIDATES, 2 * wanted)
     candidates = _candidates(store, vector, tokens, count, options.where)
-    if options.words and isinstance(embedder, RegionEmbedder):
+    if options.words and isinstance(embedder, RegionEmbedder) and any(row.columns["regions"] for row in candidates):
         _match_regions(candidates, embedder.encode_query_regions(replace(query, text=" ".join(tokens))))
     page_tokens = {row.id: frozenset(tokens_of(row.text)) | frozenset(tokens_of(row.title)) for row in candidates if row.relevance}
     weights = _weights(query, tokens)

@@ -150,7 +150,7 @@ def export_run(run: Path, folder: Path, pack_path: Path) -> None:
         "pixels": meta["model"]["pixels"],
         "text": "text",
         "calibration": {"text": (0.35, 0.1), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
-        "present": (0.58, 0.03),
+        "present": (0.53, 0.05),
         "made_by": {
             "steps": meta["step"],
             "pages": meta["pages"],

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,11 @@ class PageReader:
 
     def __init__(self, folder: Path, pixels: int) -> None:
         self._folder, self._pixels = folder, pixels
-        self._session = open_session(folder / "tower.onnx")
+
+    @cached_property
+    def _session(self) -> Any:
+        # Opened with the first picture: most searches look at none.
+        return open_session(self._folder / "tower.onnx")
 
     def look(self, image: Image.Image) -> Reading:
         """Return the words seen on a picture."""
