@@ -42,14 +42,15 @@ def experiment(
     and benchmarks of mteb, named with --task, and needs no DIR.
     """
     from visir.errors import BenchmarkError
+
+    if name not in _NAMES.split(", "):
+        raise BenchmarkError(f"there is no experiment {name!r}: choose one of {_NAMES}")
     from visir.mvrb.cache import Cache
     from visir.mvrb.data import Benchmark
     from visir.mvrb.experiments import EXPERIMENTS, Setting
     from visir.mvrb.hub import find_benchmark
     from visir.unise.embedder import DEFAULT_MODEL
 
-    if name != "mteb" and name not in EXPERIMENTS:
-        raise BenchmarkError(f"there is no experiment {name!r}: choose one of {_NAMES}")
     vectors = Cache(cache or default_cache())
     setting = Setting(
         benchmark=Benchmark(find_benchmark(benchmark, say), vectors) if benchmark else None,

@@ -15,8 +15,11 @@ from visir.errors import ModelError
 from visir.mvrb.experiments.setting import Cell, Finding, Setting
 from visir.screenshot import Screenshot, clean_text
 
+SHAPES = ("clip-b32", "clip-l14", "qwen2-vl-2b")
+"""Names of shapes; CLIP-L/14 is UniSE-CLIP's, Qwen2-VL-2B is UniSE-MLLM's."""
+
 _SHAPE = "shape:"
-_DEFAULT = ("text", "shape:clip-b32", "shape:clip-l14", "shape:qwen2-vl-2b")
+_DEFAULT = ("text", *(_SHAPE + name for name in SHAPES))
 _ROUNDS = 5
 _LONGEST = 120.0
 _QUESTION = "how much water was lost through leaks in the year 2019, and why"
@@ -29,8 +32,12 @@ def cost(setting: Setting) -> Finding:
     random weights; what they cost does not depend on the values. Drawing a page smaller and cutting it into patches is not counted
     for shapes; it is for other models.
     """
+    models = setting.models or _DEFAULT
+    for name in models:
+        if name.startswith(_SHAPE) and name.removeprefix(_SHAPE) not in SHAPES:
+            raise ModelError(f"there is no shape {name.removeprefix(_SHAPE)!r}: choose one of {', '.join(SHAPES)}")
     rows: list[list[Cell]] = []
-    for name in setting.models or _DEFAULT:
+    for name in models:
         setting.tell(f"{name}: measuring in a process of its own")
         command = [sys.executable, "-m", "visir.mvrb.experiments.cost", name, setting.device]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -69,10 +76,8 @@ def _median_seconds(action: Callable[[], object]) -> float:
 def _shape_facts(name: str, device: str) -> dict[str, Any]:
     import torch
 
-    from visir.mvrb.experiments.shapes import SHAPES, make_shape
+    from visir.mvrb.experiments.shapes import make_shape
 
-    if name not in SHAPES:
-        raise ModelError(f"there is no shape {name!r}: choose one of {', '.join(SHAPES)}")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = torch.bfloat16 if name.startswith("qwen") or device.startswith("cuda") else torch.float32
@@ -104,7 +109,7 @@ def _model_facts(name: str, device: str) -> dict[str, Any]:
     page = Screenshot.from_image(_page(text), text=text)
     model = getattr(embedder, "_model", None)
     return {
-        "parameters": round(sum(weights.numel() for weights in model.parameters()) / 1e6, 1) if model is not None else "",
+        "parameters": round(sum(weights.numel() for weights in model.parameters()) / 1e6, 3) if model is not None else "",
         "precision": str(next(model.parameters()).dtype).removeprefix("torch.") if model is not None else "",
         "query": round(1000 * _median_seconds(lambda: embedder.encode_query([_QUESTION])), 1),
         "pages": {f"{page.image.width} x {page.image.height}": round(_median_seconds(lambda: embedder.encode_document([page])), 3)},

@@ -35,7 +35,7 @@ class Shrunk:
             if max(picture.size) <= self._side:
                 return raw
             small = flatten(picture)
-        small.thumbnail((self._side, self._side), Image.Resampling.LANCZOS)
+            small.thumbnail((self._side, self._side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         small.save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()

@@ -8,9 +8,6 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, Qwen2VLConfig, Qwen2VLModel
 
-SHAPES = ("clip-b32", "clip-l14", "qwen2-vl-2b")
-"""Names of shapes; CLIP-L/14 is UniSE-CLIP's, Qwen2-VL-2B is UniSE-MLLM's."""
-
 _QUERY_TOKENS = 32
 _SIDE = 224
 _END = 49407
@@ -39,7 +36,7 @@ def make_shape(name: str, device: str, precision: torch.dtype) -> Shape:
     """Make a model of the true shape with random weights.
 
     Args:
-        name: one of `SHAPES`.
+        name: one of `visir.mvrb.experiments.cost.SHAPES`.
         device: where it runs.
         precision: of its weights.
     """
