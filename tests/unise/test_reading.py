@@ -67,7 +67,9 @@ def test_most_words_of_a_drawn_page_are_read_in_order(model, colours):
 def test_pages_are_found_by_what_they_say(model):
     pages = [draw(LINES), draw(WEATHER)]
     vectors = model.encode_document(pages)
-    queries = model.encode_query(["who financed the ship exhibition", "is it safe to drive through the alps", Query(image=draw(WEATHER, 20))])
+    queries = model.encode_query(
+        ["who financed the ship exhibition", "is it safe to drive through the alps", Query(image=draw(WEATHER, 20))]
+    )
     assert model.similarity(queries, vectors).argmax(1).tolist() == [0, 1, 1]
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 

@@ -8,14 +8,14 @@ import typer
 
 from visir.cli.common import JsonOption, print_json, say
 
+TaskOption = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="Only tasks whose names hold this; repeatable.")]
+CacheOption = Annotated[Path | None, typer.Option("--cache", metavar="FILE", help="Where vectors are kept (else your cache folder).")]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="Where models run that need torch: auto, cpu, cuda ….")]
 
 
 def eval(
     benchmark: Annotated[str, typer.Argument(metavar="DIR", help="A benchmark in MVRB's layout: a folder, or owner/name on a hub.")],
-    task: Annotated[
-        list[str] | None, typer.Option("--task", metavar="NAME", help="Only tasks whose names hold this; may be given again.")
-    ] = None,
+    task: TaskOption = None,
     model: Annotated[
         list[str] | None,
         typer.Option("--model", metavar="NAME", help="A model, a model folder, random, grey, ocr-bm25 …; may be given again."),
@@ -24,7 +24,7 @@ def eval(
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write MODEL.json there, for `visir report`.")
     ] = None,
     device: DeviceOption = "auto",
-    cache: Annotated[Path | None, typer.Option("--cache", metavar="FILE", help="Where vectors are kept (else your cache folder).")] = None,
+    cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure models on a benchmark.

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from visir.cli import ask, capture, eval, index, rebuild, remove, report, search, serve, status, train, watch
+from visir.cli import ask, capture, eval, experiment, index, rebuild, remove, report, search, serve, status, train, watch
 from visir.cli.common import Interrupted
 from visir.errors import VisirError
 
@@ -20,6 +20,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "ask": ask.ask,
     "capture": capture.capture,
     "eval": eval.eval,
+    "experiment": experiment.experiment,
     "index": index.index,
     "rebuild": rebuild.rebuild,
     "remove": remove.remove,

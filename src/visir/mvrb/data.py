@@ -18,7 +18,7 @@ from typing import Any
 
 from visir.errors import BenchmarkError
 from visir.mvrb.cache import Cache
-from visir.mvrb.pictures import Pictures
+from visir.mvrb.pictures import Pictures, PictureSource
 from visir.mvrb.targets import Names, resolve
 from visir.mvrb.tasks import instruction_of, meta_task_of
 from visir.screenshot import Query, Screenshot
@@ -33,12 +33,14 @@ class Row:
         picture: path of its picture, or empty.
         where: file and line.
         pictures: where pictures come from.
+        language: ISO 639-1 code where its row says one (``language`` or ``lang``), else empty.
     """
 
     text: str
     picture: str
     where: str
-    pictures: Pictures
+    pictures: PictureSource
+    language: str = ""
 
     def screenshot(self) -> Screenshot:
         """Return its picture."""
@@ -112,9 +114,12 @@ class TaskData:
         Raises:
             BenchmarkError: one is not; its file and line are given.
         """
-        rows = [row for row in (*self.queries, *self.candidates) if row.picture]
-        if rows:
-            rows[0].pictures.check([(row.picture, row.where) for row in rows], note)
+        wanted: dict[PictureSource, list[tuple[str, str]]] = {}
+        for row in (*self.queries, *self.candidates):
+            if row.picture:
+                wanted.setdefault(row.pictures, []).append((row.picture, row.where))
+        for pictures, places in wanted.items():
+            pictures.check(places, note)
 
 
 class Benchmark:
@@ -170,7 +175,7 @@ class Benchmark:
         """
         query_file, corpus_file = self._places[name] / "query.jsonl", self._places[name] / "corpus.jsonl"
         asked, offered = _rows(query_file), _rows(corpus_file)
-        queries = [self._row(_text(row, "q_text"), _text(row, "q_image"), where) for row, where in asked]
+        queries = [self._row(_text(row, "q_text"), _text(row, "q_image"), where, row) for row, where in asked]
         candidates = [self._candidate(row, where) for row, where in offered]
         names = [
             Names(_id(row), candidate.picture, (candidate.text, _text(row, "text"), _text(row, "content")))
@@ -185,12 +190,12 @@ class Benchmark:
 
     def _candidate(self, row: dict[str, Any], where: str) -> Row:
         picture = _text(row, "image")
-        return self._row("" if picture else _text(row, "text") or _text(row, "content"), picture, where)
+        return self._row("" if picture else _text(row, "text") or _text(row, "content"), picture, where, row)
 
-    def _row(self, text: str, picture: str, where: str) -> Row:
+    def _row(self, text: str, picture: str, where: str, raw: dict[str, Any]) -> Row:
         if not text and not picture:
             raise BenchmarkError(f"{where}: neither a text nor a picture")
-        return Row(text, picture, where, self._pictures)
+        return Row(text, picture, where, self._pictures, _text(raw, "language") or _text(raw, "lang"))
 
 
 def _text(row: dict[str, Any], key: str) -> str:

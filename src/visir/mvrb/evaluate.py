@@ -157,7 +157,7 @@ def evaluate(tasks: Sequence[TaskData], retriever: Retriever, tell: Tell = silen
         tasks=results,
         seconds=round(time.monotonic() - started, 2),
         computed=retriever.computed - before,
-        peak_memory=_peak_memory(),
+        peak_memory=peak_memory(),
     )
 
 
@@ -210,6 +210,11 @@ def paired_test(one: Evaluation, other: Evaluation) -> float:
     """
     if one.data != other.data or one.tasks.keys() != other.tasks.keys():
         raise BenchmarkError(f"{one.model} and {other.model} were measured on different data")
+    return paired_by_query(one, other)
+
+
+def paired_by_query(one: Evaluation, other: Evaluation) -> float:
+    """Return the p-value of the test where the data were changed on purpose: the same queries, in the same order, asked otherwise."""
     return paired_p([np.array(result.per_query) - np.array(other.tasks[name].per_query) for name, result in one.tasks.items()])
 
 
@@ -251,7 +256,7 @@ def _forget_peak_memory() -> None:
         return
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """Return the most memory that the process has held, in bytes; 0 where the system does not tell."""
     if _STATUS.exists():
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))

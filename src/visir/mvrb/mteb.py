@@ -133,10 +133,11 @@ def _dataset(file: Path, names: Sequence[str], rows: Sequence[Row]) -> Dataset:
 
 
 class _Column:
-    """Pictures in a column of a data set, behind the face of `Pictures`; a path is a row's number."""
+    """Pictures in a column of a data set, as a `PictureSource`; a path is a row's number."""
 
     def __init__(self, data: Dataset) -> None:
-        self._data = data.select_columns(["image"]).cast_column("image", Image(decode=False))
+        self._there = "image" in data.column_names
+        self._data = data.select_columns(["image"]).cast_column("image", Image(decode=False)) if self._there else data
 
     def read(self, path: str, where: str) -> bytes:
         image = self._data[int(path)]["image"]
@@ -144,8 +145,12 @@ class _Column:
             return bytes(image["bytes"])
         return Path(image["path"]).read_bytes()
 
+    def check(self, wanted: Sequence[tuple[str, str]], note: Callable[[int], None] = lambda done: None) -> None:
+        for path, where in wanted:
+            self.read(path, where)
+
     def has(self, number: int) -> bool:
-        return self._data[number]["image"] is not None
+        return self._there and self._data[number]["image"] is not None
 
     def digest(self, path: str, where: str) -> bytes:
         return blake2b(self.read(path, where), digest_size=16).digest()
@@ -222,14 +227,15 @@ def _prompt(metadata: TaskMetadata) -> str:
 
 def _rows(data: Dataset, modalities: Sequence[str]) -> list[Row]:
     """Make rows of a data set's, each with a picture, a text, or both, as the task's category says."""
-    pictures: Any = _Column(data) if "image" in modalities and "image" in data.column_names else None
+    pictures = _Column(data)
+    sees = "image" in modalities
     plain = data.select_columns([name for name in ("title", "text", "instruction") if name in data.column_names])
     reads = "text" in modalities and "text" in plain.column_names
     rows = []
     for number, row in enumerate(plain if len(plain.column_names) else ({} for _ in range(len(data)))):
         parts = (row.get("title"), row.get("text"), row.get("instruction")) if reads else ()
         text = " ".join(part.strip() for part in parts if part)
-        rows.append(Row(text, str(number) if pictures and pictures.has(number) else "", f"row {number}", pictures))
+        rows.append(Row(text, str(number) if sees and pictures.has(number) else "", f"row {number}", pictures))
     return rows
 
 

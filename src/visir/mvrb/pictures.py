@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from PIL import Image
 
@@ -51,6 +52,19 @@ def plain_path(path: str) -> str:
     return str(PurePosixPath(path.strip().replace("\\", "/").lstrip("/")))
 
 
+class PictureSource(Protocol):
+    """Where the pictures of rows come from."""
+
+    def read(self, path: str, where: str) -> bytes:
+        """Return a picture's bytes; ``where`` is the file and line of the row that names it, for errors."""
+
+    def digest(self, path: str, where: str) -> bytes:
+        """Return a digest of a picture's bytes."""
+
+    def check(self, wanted: Sequence[tuple[str, str]], note: Callable[[int], None] = lambda done: None) -> None:
+        """Make sure that pictures, each by path and file and line, are there and whole."""
+
+
 class Pictures:
     """The pictures of a benchmark.
 
@@ -81,6 +95,10 @@ class Pictures:
     @cached_property
     def _paths(self) -> Paths:
         return Paths(self._places)
+
+    def all_paths(self) -> list[str]:
+        """Return the paths of all pictures, sorted."""
+        return sorted(path for path in self._places if PurePosixPath(path).suffix.lower() in _SUFFIXES)
 
     def find(self, path: str, where: str) -> str:
         """Return a picture's path in the benchmark.
