@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from visir.cli import ask, capture, eval, index, rebuild, remove, report, search, serve, status, watch
+from visir.cli import ask, capture, eval, index, mcp, rebuild, remove, report, search, serve, status, watch
 from visir.cli.common import Interrupted
 from visir.errors import VisirError
 
@@ -18,6 +18,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "capture": capture.capture,
     "eval": eval.eval,
     "index": index.index,
+    "mcp": mcp.mcp,
     "rebuild": rebuild.rebuild,
     "remove": remove.remove,
     "report": report.report,
