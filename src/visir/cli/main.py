@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from visir.cli import ask, capture, eval, experiment, index, rebuild, remove, report, search, serve, status, train, watch
+from visir.cli import ask, capture, eval, experiment, index, mcp, rebuild, remove, report, search, serve, status, train, watch
 from visir.cli.common import Interrupted
 from visir.errors import VisirError
 
@@ -22,6 +22,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "eval": eval.eval,
     "experiment": experiment.experiment,
     "index": index.index,
+    "mcp": mcp.mcp,
     "rebuild": rebuild.rebuild,
     "remove": remove.remove,
     "report": report.report,

@@ -1,12 +1,15 @@
 """The application: routes, limits, errors as one line each."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 
 from visir.errors import CaptureError, QueryError, VisirError
@@ -44,15 +47,18 @@ def create_app(index: Index, options: ServeOptions, sources: Sequence[str] = ())
     server = api.Server(library, jobs, options, metrics, Gate(_threads(), options.waiting), Gate(1, options.waiting // 4))
     _show_numbers(server)
 
+    agents, while_serving = _agents_routes(library, jobs, options)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         drop_unfinished(library.uploads)
         await jobs.start()
         if sources:
             await jobs.add("add", sources)
-        yield
+        async with while_serving():
+            yield
         await jobs.stop()
-        library.close()
+        await to_thread.run_sync(library.close)
 
     app = FastAPI(title="visir", lifespan=lifespan, docs_url=None, redoc_url=None, max_body_size=options.image_bytes)
     app.state.server = server
@@ -65,11 +71,21 @@ def create_app(index: Index, options: ServeOptions, sources: Sequence[str] = ())
     async def page() -> FileResponse:
         return FileResponse(_WEB / "index.html", headers={"cache-control": "no-cache"})
 
+    app.router.routes.extend(agents)
     app.mount("/web", StaticFiles(directory=_WEB))
     app.add_exception_handler(VisirError, _explain)
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(Guard, keys=app.state.keys, patience=options.timeout)
     return app
+
+
+def _agents_routes(library: Library, jobs: Jobs, options: ServeOptions) -> tuple[list[BaseRoute], Callable[[], Any]]:
+    """Return the routes for agents, and what to keep entered while they serve; nothing where the SDK is not installed."""
+    try:
+        from visir.serve.mcp import http_routes
+    except ImportError:
+        return [], nullcontext
+    return http_routes(library, jobs, options.is_local and not options.token)
 
 
 def _threads() -> int:

@@ -98,6 +98,8 @@ class Guard:
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-store")
+                if message["status"] == 413:
+                    headers["connection"] = "close"  # else the rest of the body would be read, to be thrown away
             # A client that does not take its answer is let go; it would hold it in memory for ever.
             async with asyncio.timeout(self._patience):
                 await send(message)
@@ -110,7 +112,7 @@ class Guard:
             await self._app(scope, _impatient(receive, self._patience), watched_send)
         except _TooSlowError:
             if not started:
-                await _answer(watched_send, 408, "the request came in too slowly", {"connection": "close"})
+                await _answer(watched_send, 408, "the request came in too slowly", {})
 
     def _refusal(self, scope: Scope) -> tuple[int, str, dict[str, str]] | None:
         headers = Headers(scope=scope)
@@ -166,6 +168,6 @@ def _impatient(receive: Receive, patience: float) -> Receive:
 
 async def _answer(send: Send, status: int, detail: str, headers: dict[str, str]) -> None:
     body = json.dumps({"detail": detail}).encode()
-    fields = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+    fields = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close", **headers}
     await send({"type": "http.response.start", "status": status, "headers": [(k.encode(), v.encode()) for k, v in fields.items()]})
     await send({"type": "http.response.body", "body": body})

@@ -33,7 +33,7 @@ export async function run() {
     more = found.hits.length === BATCH;
     shown.clear();
     byId("hits").replaceChildren(...cards(found.hits));
-    byId("heading").textContent = "";
+    head("Pages found", true);
     tell(found.hits.length ? `${more ? `the best ${BATCH}` : plural(found.hits.length, "page")} · ${Math.round(found.milliseconds)} ms` : "");
     byId("end").textContent = "";
     if (!found.hits.length) byId("hits").replaceChildren(nothing());
@@ -60,7 +60,7 @@ async function extend() {
     // A longer list may bring a page up that was shown before.
     byId("hits").append(...cards(found.hits.filter((hit) => !shown.has(keyOf(hit)))));
     tell(`${more ? "the best " : ""}${plural(shown.size, "page")}`);
-    if (!more) byId("end").textContent = state.weak ? "That is all." : "That is all above a score of 10.";
+    if (!more) byId("end").textContent = state.weak || !state.q.trim() ? "That is all." : "That is all above a score of 10.";
   } catch (error) {
     if (error.name !== "AbortError") {
       more = false;
@@ -86,7 +86,7 @@ export async function showNewest() {
     const pages = documents.filter((document) => document.picture).map((document) => ({ uri: document.uri, page: 1, title: document.title, picture: document.picture, score: null, snippet: "", marks: [], boxes: [] }));
     shown.clear();
     byId("hits").replaceChildren(...cards(pages));
-    byId("heading").textContent = pages.length ? "Newest documents" : "";
+    head(pages.length ? "Newest documents" : "No documents yet", !pages.length);
   } catch (error) {
     tell(error.message, true);
   }
@@ -96,6 +96,11 @@ export async function showNewest() {
 function tell(message, bad = false) {
   byId("told").textContent = message;
   byId("told").classList.toggle("bad", bad);
+}
+
+function head(text, hidden) {
+  byId("heading").textContent = text;
+  byId("heading").className = hidden ? "hidden" : "shelf";
 }
 
 function nothing() {

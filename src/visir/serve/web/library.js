@@ -113,6 +113,12 @@ function doneLine(job) {
 }
 
 async function list(further = false) {
+  if (!further && byId("library").querySelector(".sure")) {
+    // Nothing moves under the hand of somebody who is about to delete.
+    clearTimeout(pause);
+    pause = setTimeout(list, 1000);
+    return;
+  }
   skip = further ? skip + LISTED : 0;
   try {
     const [found, problems, status] = await Promise.all([api.documents({ skip, count: LISTED, name: byId("find").value.trim() }), api.documents({ state: "problem", count: 100 }), api.status()]);
@@ -163,7 +169,8 @@ function removeButton(document) {
     try {
       await api.remove(document.uri);
       verbs.removed(document.uri);
-      list();
+      button.closest("li").remove();
+      byId("problems").hidden = !byId("problem-list").children.length;
     } catch (error) {
       toast(error.message);
       button.disabled = false;

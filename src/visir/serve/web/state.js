@@ -75,7 +75,8 @@ export function requestOf(skip, count) {
     count,
     skip,
     words: state.exact,
-    min_score: state.weak ? 0 : 10,
+    // A picture alone asks for what is nearest, however far that is.
+    min_score: state.weak || !state.q.trim() ? 0 : 10,
   };
 }
 

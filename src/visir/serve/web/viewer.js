@@ -96,13 +96,14 @@ function layWords(paper, lines) {
   const spans = [];
   const own = Number(paper.style.getPropertyValue("--own"));
   for (const line of lines) {
-    line.forEach(({ text, box: [left, top, right, bottom] }, number) => {
+    line.forEach(({ text, box: [left, top, right, bottom] }) => {
       const span = make("span", {}, text);
       // Heights in hundredths of the sheet's width: the layer grows and shrinks with the picture.
       Object.assign(span.style, { left: `${100 * left}%`, top: `${100 * top}%`, fontSize: `${(100 * (bottom - top)) / own}cqw` });
       spans.push([span, right - left]);
-      layer.append(span, number === line.length - 1 ? "\n" : " ");
+      layer.append(span);
     });
+    layer.append(make("br"));
   }
   paper.querySelector(".words")?.remove();
   paper.append(layer);
@@ -111,6 +112,7 @@ function layWords(paper, lines) {
   const widths = spans.map(([span]) => span.getBoundingClientRect().width);
   spans.forEach(([span, wanted], number) => {
     if (widths[number] && whole) span.style.transform = `scaleX(${((wanted * whole) / widths[number]).toFixed(4)})`;
+    span.append(" ");
   });
 }
 
