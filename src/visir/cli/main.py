@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from visir.cli import ask, capture, eval, index, rebuild, remove, report, search, status, train, watch
+from visir.cli import ask, capture, eval, export, index, rebuild, remove, report, search, status, train, watch
 from visir.cli.common import Interrupted
 from visir.errors import VisirError
 
@@ -17,6 +17,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "ask": ask.ask,
     "capture": capture.capture,
     "eval": eval.eval,
+    "export": export.export,
     "index": index.index,
     "rebuild": rebuild.rebuild,
     "remove": remove.remove,
