@@ -1,0 +1,36 @@
+"""`visir vira`: training data and benchmarks out of documents."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from visir.cli.common import say
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make training data and benchmarks out of documents.")
+
+CorporaOption = Annotated[Path, typer.Option("--corpora", metavar="DIR", help="Where sources are kept once they were fetched.")]
+
+
+@app.command()
+def devset(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the benchmark goes.")],
+    corpora: CorporaOption = Path("data/corpora"),
+    small: Annotated[bool, typer.Option("--small", help="Build a set of some 200 pages, for tests.")] = False,
+    domain: Annotated[list[str] | None, typer.Option("--domain", metavar="NAME", help="Capture only this; may be given again.")] = None,
+) -> None:
+    """Build the development benchmark, in MVRB's layout, from documents that training never sees.
+
+    Sources are fetched with apt-get and pip. A run that was broken off goes on.
+    """
+    from visir.vira.corpora import Corpora
+    from visir.vira.devset import SIZES, SMALL, build, capture
+
+    sizes = SMALL if small else SIZES
+    sources = Corpora(corpora, say)
+    if domain:
+        for name in domain:
+            output.mkdir(parents=True, exist_ok=True)
+            say(f"{name}: {len(capture(output, sources, name, sizes[name], say))} pages")
+        return
+    build(output, sources, sizes, say)
