@@ -21,12 +21,12 @@ from visir.vira.domains.base import is_readable
 from visir.vira.page import Page, number_of
 
 SIZES = {
-    "charts": 1200,
+    "charts": 800,
     "documents": 1200,
-    "encyclopedia": 1600,
-    "help": 1200,
-    "manuals": 1200,
-    "music": 600,
+    "encyclopedia": 1000,
+    "help": 750,
+    "manuals": 800,
+    "music": 500,
     "products": 1500,
     "repositories": 330,
 }
