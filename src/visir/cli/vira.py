@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from visir.cli.common import say
+from visir.cli.common import JsonOption, print_json, say
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make training data and benchmarks out of documents.")
 
@@ -34,3 +34,25 @@ def devset(
             say(f"{name}: {len(capture(output, sources, name, sizes[name], say))} pages")
         return
     build(output, sources, sizes, say)
+
+
+@app.command()
+def build(
+    recipe: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What the set is made of.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the set goes.")],
+    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes that capture pages.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Build training data: pages, captions, questions, hard negatives, a data card.
+
+    Sources are fetched with apt-get and pip. A run that was broken off goes on.
+    """
+    from visir.vira.build import build as run
+    from visir.vira.config import read_config
+
+    counts = run(output, read_config(recipe), say, workers)
+    if as_json:
+        print_json(counts)
+        return
+    for name, count in counts.items():
+        print(f"{count:9,}  {name}")

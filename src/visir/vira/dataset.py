@@ -35,7 +35,7 @@ IMAGES = pa.schema(
         ("evidence", pa.string()),
     ]
 )
-"""Columns of the picture shards; ``boxes`` holds four fractions for each word, ``evidence`` what the source says about the page, as JSON."""
+"""Columns of the picture shards; ``boxes`` holds four fractions for each word, ``evidence`` is what the source says, as JSON."""
 
 ROWS = pa.schema(
     [
@@ -62,7 +62,8 @@ class Row:
         image: id of the picture that is asked with, or empty.
         target: id of the picture that is right, or empty where a text is.
         answer: the text that is right, or empty where a picture is.
-        negatives: what is nearly right, hardest first: ids of pictures where ``target`` is set, else ids of rows whose ``answer`` is wrong here.
+        negatives: what is nearly right, hardest first: ids of pictures where ``target`` is set, else ids of rows whose
+            ``answer`` is wrong here.
         source: who says so: ``structure``, or the name of a language model.
     """
 
@@ -135,7 +136,7 @@ class Dataset:
         group, offset = divmod(row, _GROUP)
         table = pq.ParquetFile(self._shards[shard]).read_row_group(group).slice(offset, 1).to_pylist()[0]
         boxes = table["boxes"]
-        words = tuple(Word(text, tuple(boxes[4 * at : 4 * at + 4])) for at, text in enumerate(table["words"]))  # type: ignore[arg-type]
+        words = tuple(Word(text, tuple(boxes[4 * at : 4 * at + 4])) for at, text in enumerate(table["words"]))
         return Screenshot(table["image"]["bytes"], table["key"], 1, table["title"], table["text"], words)
 
     def answer(self, row: str) -> str:
