@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from visir.cli import ask, capture, eval, experiment, index, mcp, rebuild, remove, report, search, serve, status, train, watch
+from visir.cli import ask, capture, eval, experiment, export, index, mcp, rebuild, remove, report, search, serve, status, train, watch
 from visir.cli.common import Interrupted
 from visir.errors import VisirError
 
@@ -21,6 +21,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "capture": capture.capture,
     "eval": eval.eval,
     "experiment": experiment.experiment,
+    "export": export.export,
     "index": index.index,
     "mcp": mcp.mcp,
     "rebuild": rebuild.rebuild,
@@ -43,12 +44,13 @@ app = typer.Typer(
 )
 for _name, _function in _VERBS.items():
     app.command(_name)(_function)
+app.add_typer(vira.app, name="vira")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `visir` and exit: 0 all well, 1 some files failed, 2 usage, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if len(words) > 1 and words[0] not in _VERBS and not words[0].startswith("-"):
+    if len(words) > 1 and words[0] not in {*_VERBS, "vira"} and not words[0].startswith("-"):
         words.insert(0, "ask")
     share_heap()
     for number in (signal.SIGINT, signal.SIGTERM):

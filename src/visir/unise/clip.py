@@ -56,6 +56,9 @@ class ComposedTransformer(Transformer):
 
     def __init__(self, model_name_or_path: str, *, fusion: Fusion = "sum", **choices: Any) -> None:
         super().__init__(model_name_or_path, **choices)
+        if self.config.model_type.startswith("siglip") and "text" not in self.processing_kwargs:
+            # Its text tower looks at the last place, full or not: it was trained on texts padded to full length (Zhai et al. 2023).
+            self.processing_kwargs = {**self.processing_kwargs, "text": {"padding": "max_length", "max_length": _text_length(self)}}
         if fusion not in get_args(Fusion):
             raise ValueError(f"unknown fusion {fusion!r}: choose one of {', '.join(get_args(Fusion))}")
         self.fusion = fusion
@@ -83,6 +86,10 @@ class ComposedTransformer(Transformer):
         super().save(output_path, *args, **kwargs)
         if self.mixer is not None:
             save_file(self.mixer.state_dict(), Path(output_path, _FUSION_FILE))
+
+
+def _text_length(towers: Transformer) -> int:
+    return int(towers.config.text_config.max_position_embeddings)
 
 
 def load_clip(folder: Path, options: dict[str, Any] | None = None, **choices: Any) -> SentenceTransformer:

@@ -78,7 +78,7 @@ def load_embedder(
 
     Args:
         name: ``"text"`` for the page text encoder, the path of a model folder, or a name as ``owner/model`` on a model hub.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"`` …, for models that run in torch.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` …, for models that run in torch; ``"openvino"`` for models that `visir export` wrote.
         precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``, for models that run in torch.
         dim: keep only so many leading components (Matryoshka); only for models that run in torch.
         pixels: the largest area of a picture, in pixels; only for models that take pictures of any shape.
@@ -106,6 +106,10 @@ def load_embedder(
         from visir.unise.mini_onnx import MiniEmbedder
 
         return MiniEmbedder(folder, config)
+    if config.get("kind") == "clip-onnx":
+        from visir.unise.clip_onnx import ClipEmbedder
+
+        return ClipEmbedder(folder, config, device)
     raise ModelError(f"{folder}: config.json names the unknown kind of model {config.get('kind')!r}: a newer visir may read it")
 
 

@@ -34,7 +34,7 @@ class SentenceEmbedder:
     ``[Task]`` of UniSE's template); a CLIP has no place for them.
 
     Args:
-        model: the model.
+        model: the model, also as an attribute.
         name: its name.
         revision: what tells its versions apart.
         calibration: see `Embedder`.
@@ -43,7 +43,7 @@ class SentenceEmbedder:
     reads: Literal["pixels", "text"] = "pixels"
 
     def __init__(self, model: SentenceTransformer, name: str, revision: str, calibration: Calibration = _CALIBRATION) -> None:
-        self._model = model
+        self.model = model
         self.name = name
         self.revision = revision
         self.calibration = calibration
@@ -78,13 +78,13 @@ class SentenceEmbedder:
         """Embed queries of text, picture or both; see `Embedder`."""
         asked = [Query(query) if isinstance(query, str) else query for query in queries]
         inputs = [_input(query.text, query.image) for query in asked]
-        told = instruction if follows_instructions(self._model) else None
-        return self._grouped(inputs, lambda batch: self._model.encode_query(batch, prompt=told, **_NUMPY))
+        told = instruction if follows_instructions(self.model) else None
+        return self._grouped(inputs, lambda batch: self.model.encode_query(batch, prompt=told, **_NUMPY))
 
     def encode_document(self, documents: Sequence[Screenshot | str]) -> Vectors:
         """Embed screenshots and texts; see `Embedder`."""
         inputs = [document if isinstance(document, str) else document.image for document in documents]
-        return self._grouped(inputs, lambda batch: self._model.encode_document(batch, **_NUMPY))
+        return self._grouped(inputs, lambda batch: self.model.encode_document(batch, **_NUMPY))
 
     def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
         """Return the cosine of every query with every document."""
