@@ -6,11 +6,13 @@ from visir.errors import ModelError
 from visir.mvrb.baselines.controls import GreyPictures, Random
 from visir.mvrb.baselines.embedding import EmbeddingRetriever
 from visir.mvrb.baselines.ocr import EngineName
+from visir.mvrb.baselines.regions import RegionRetriever
 from visir.mvrb.baselines.words import Bm25
 from visir.mvrb.cache import Cache
 from visir.mvrb.hub import reach_hub
 from visir.mvrb.retriever import Retriever
 from visir.unise.embedder import load_embedder
+from visir.unise.regions import RegionEmbedder
 
 BASELINES = ("random", "grey", "ocr-bm25", "rapidocr-bm25")
 """Names of baselines that are no embedding models; any other name is a model."""
@@ -22,7 +24,8 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
     """Return a baseline by name, or the model of that name or folder.
 
     Args:
-        name: one of `BASELINES`; a text model's name after ``rapidocr-``; a model's name or folder, as for `load_embedder`.
+        name: one of `BASELINES`; a text model's name after ``rapidocr-``; a model's name or folder, as for `load_embedder`; behind that
+            ``+regions`` for its vector and its regions joined, ``:regions`` for its regions alone.
         cache: keeps vectors and texts.
         device: where models run that need torch.
 
@@ -46,10 +49,19 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
             raise ModelError(f"the model {plain} runs in torch: pip install 'visir[train]' ({error})") from error
         if is_late_interaction(plain):
             return LateInteraction.load(plain, cache, device)
+    if plain.endswith(("+regions", ":regions")):
+        return RegionRetriever(_load_region_embedder(plain[: -len("+regions")]), cache, plain.endswith(":regions"))
     embedder = load_embedder(plain, device)
     if plain != name and embedder.reads != "text":
         raise ModelError(f"{name}: the model {plain} looks at pixels and needs no OCR")
     return EmbeddingRetriever(embedder, cache, engine)
+
+
+def _load_region_embedder(name: str) -> RegionEmbedder:
+    embedder = load_embedder(name)
+    if not isinstance(embedder, RegionEmbedder):
+        raise ModelError(f"the model {name} gives one vector a page and no regions: leave out what stands behind its name")
+    return embedder
 
 
 def _may_be_torch(name: str) -> bool:
