@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from visir.cli import ask, capture, eval, experiment, export, index, mcp, rebuild, remove, report, search, serve, status, train, watch
+from visir.cli import ask, capture, eval, experiment, export, index, mcp, rebuild, remove, report, search, serve, status, train, vira, watch
 from visir.cli.common import Interrupted
 from visir.errors import VisirError
 
