@@ -1,4 +1,4 @@
-# make demo    set up, index the sample documents, answer three queries
+# make demo    set up, index the sample documents, answer three queries, open the page
 # make test    install what the tests need, run every check
 PYTHON ?= python3
 BIN := .venv/bin
@@ -33,7 +33,7 @@ slow:
 	$(BIN)/pip install --quiet --upgrade pip
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/pip
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[web]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[web,serve,mcp]'
 	touch $@
 
 .venv/installed-dev: .venv/installed scripts/system-packages
