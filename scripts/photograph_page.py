@@ -20,7 +20,7 @@ QUERY = "water lost through leaks"
 
 def photograph(browser: Browser, address: str, size: tuple[int, int], scheme: str, open_page: bool = False) -> Image.Image:
     """Return a picture of the hits for a query, or of the first of them opened."""
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, device_scale_factor=1.5)
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, device_scale_factor=1.2)
     page = context.new_page()
     page.goto(f"{address}?q={QUERY.replace(' ', '+')}")
     page.locator(".score").first.wait_for()
@@ -49,13 +49,13 @@ def main() -> None:
         address = server.stdout.readline().strip()
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=find_chromium(), args=["--disable-gpu"], chromium_sandbox=False)
-            photograph(browser, address, (1440, 900), "light").save(PICTURES / "page-hits.jpg", quality=85)
+            photograph(browser, address, (1440, 900), "light").save(PICTURES / "page-hits.jpg", quality=80, optimize=True, progressive=True)
             wide = photograph(browser, address, (1100, 800), "dark", open_page=True)
             phone = photograph(browser, address, (390, 800), "light")
-            both = Image.new("RGB", (wide.width + 36 + phone.width, wide.height), "white")
+            both = Image.new("RGB", (wide.width + 30 + phone.width, wide.height), "white")
             both.paste(wide, (0, 0))
-            both.paste(phone, (wide.width + 36, 0))
-            both.save(PICTURES / "page-open.jpg", quality=85)
+            both.paste(phone, (wide.width + 30, 0))
+            both.save(PICTURES / "page-open.jpg", quality=80, optimize=True, progressive=True)
             browser.close()
         server.terminate()
         server.wait()
