@@ -9,6 +9,7 @@
     ├── StoreError              the index could not be opened or written
     │   └── ModelMismatchError  the index was built with another model
     ├── BenchmarkError          a benchmark's files are broken
+    ├── DatasetError            a set of training data is broken or was asked for badly
     ├── ModelError              a model could not be loaded
     └── QueryError              a query or a filter makes no sense
 
@@ -60,6 +61,10 @@ class ModelMismatchError(StoreError):
 
 class BenchmarkError(VisirError):
     """A benchmark's files are broken or missing."""
+
+
+class DatasetError(VisirError):
+    """A set of training data is broken or missing, or its configuration makes no sense."""
 
 
 class ModelError(VisirError):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import tiny_clip
 
 from visir.unise.clip import load_clip, unise_clip
+from visir.unise.tiny import tiny_clip
 
 
 @pytest.fixture(scope="module")

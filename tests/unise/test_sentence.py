@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import tiny_clip
 
 from visir.errors import ModelError
 from visir.index import Index
 from visir.screenshot import Query, Screenshot
 from visir.unise.clip import unise_clip
 from visir.unise.embedder import load_embedder
+from visir.unise.tiny import tiny_clip
 
 RED, BLUE = (Screenshot.from_image(Image.new("RGB", (40, 30), colour)) for colour in ("red", "blue"))
 

@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from visir.errors import ModelError
 from visir.unise.mini import MiniConfig
@@ -39,6 +39,8 @@ class Data:
         seed: the stream of pages. workers: processes that render; 0 renders in the training process.
         echo: updates made of each rendered batch, each with other colours and noise (data echoing, Choi et al. 2019); feeds a fast chip.
         words, letters, blocks: how many of each are learnt from a page at most.
+        strangers, misreadings: words that stand on no page of a batch and are wrong answers all the same: so many of the word lists, and so
+            many misspellings of each word that does stand there.
         jitter: how far the edges of words learnt are moved, in widths and heights of the word (standard deviation): boxes that are found
             are never exact.
         spoil: see `PageSpec`.
@@ -52,6 +54,8 @@ class Data:
     words: int = 160
     letters: int = 500
     blocks: int = 4
+    strangers: int = 2000
+    misreadings: int = 4
     jitter: float = 0.05
     spoil: float = 1.0
 
@@ -100,26 +104,41 @@ class Recipe:
 
 def read_recipe(path: Path, changes: list[str] | None = None) -> Recipe:
     """Read a recipe; ``changes`` are of the form ``optim.lr=0.001`` with values as in TOML, or plain text."""
+    made: Recipe = build(Recipe, read_values(path, changes), str(path))
+    return made
+
+
+def read_values(path: Path, changes: list[str] | None = None) -> dict[str, Any]:
+    """Read a TOML file and make changes: ``optim.lr=0.001``, or ``stage.0.lr=0.001`` for the first of several tables."""
     try:
         values = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ModelError(f"{path}: not a recipe ({error})") from None
     for change in changes or []:
         key, _, text = change.partition("=")
-        part, _, name = key.partition(".")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
-        if name:
-            values.setdefault(part, {})[name] = value
-        else:
-            values[part] = value
-    made: Recipe = _build(Recipe, values, str(path))
-    return made
+        *way, name = key.split(".")
+        place: Any = values
+        try:
+            for part in way:
+                place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+            place[name] = value
+        except (IndexError, ValueError, TypeError, AttributeError):
+            raise ModelError(f"{path}: {key} cannot be set: there is no such place") from None
+    return values
 
 
-def _build(kind: Any, values: Any, path: str) -> Any:
+def build(kind: Any, values: Any, path: str) -> Any:
+    """Make a dataclass of nested plain values, tables and lists of tables as its fields' types say.
+
+    Raises:
+        ModelError: a setting is unknown, missing or makes no sense.
+    """
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: {kind.__name__} is a table of settings, not {values!r}")
     known = get_type_hints(kind)
     names = {entry.name for entry in fields(kind)}
     unknown = set(values) - names
@@ -127,10 +146,11 @@ def _build(kind: Any, values: Any, path: str) -> Any:
         raise ModelError(f"{path}: {sorted(unknown)[0]!r} is no setting of {kind.__name__}; it has {', '.join(sorted(names))}")
     made: dict[str, Any] = {}
     for name, value in values.items():
-        if name == "stage":
-            made[name] = tuple(_build(Stage, entry, path) for entry in value)
+        inner = next((part for part in get_args(known[name]) if is_dataclass(part)), None)
+        if inner is not None:
+            made[name] = tuple(build(inner, entry, path) for entry in value)
         elif is_dataclass(known[name]):
-            made[name] = _build(known[name], value, path)
+            made[name] = build(known[name], value, path)
         else:
             made[name] = tuple(value) if isinstance(value, list) else value
     try:

@@ -15,6 +15,9 @@ from sentence_transformers.sentence_transformer.modules import Normalize
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+KINDS = ("clip", "siglip", "siglip2")
+"""Architectures, by the ``model_type`` of a checkpoint's config.json."""
+
 Fusion = Literal["sum", "sum-raw", "learned"]
 _BOTH: tuple[Literal["image"], Literal["text"]] = ("image", "text")
 _FUSION_FILE = "fusion.safetensors"
@@ -53,6 +56,9 @@ class ComposedTransformer(Transformer):
 
     def __init__(self, model_name_or_path: str, *, fusion: Fusion = "sum", **choices: Any) -> None:
         super().__init__(model_name_or_path, **choices)
+        if self.config.model_type.startswith("siglip") and "text" not in self.processing_kwargs:
+            # Its text tower looks at the last place, full or not: it was trained on texts padded to full length (Zhai et al. 2023).
+            self.processing_kwargs = {**self.processing_kwargs, "text": {"padding": "max_length", "max_length": _text_length(self)}}
         if fusion not in get_args(Fusion):
             raise ValueError(f"unknown fusion {fusion!r}: choose one of {', '.join(get_args(Fusion))}")
         self.fusion = fusion
@@ -82,26 +88,37 @@ class ComposedTransformer(Transformer):
             save_file(self.mixer.state_dict(), Path(output_path, _FUSION_FILE))
 
 
-def load_clip(folder: Path, **choices: Any) -> SentenceTransformer:
+def _text_length(towers: Transformer) -> int:
+    return int(towers.config.text_config.max_position_embeddings)
+
+
+def load_clip(folder: Path, options: dict[str, Any] | None = None, **choices: Any) -> SentenceTransformer:
     """Load a UniSE-CLIP that was saved.
 
     sentence-transformers itself would ask for leave to run remote code, since it knows no module but its own.
 
     Args:
         folder: where ``save_pretrained`` wrote it.
+        options: what transformers is told when it loads the towers.
         choices: as for `SentenceTransformer`.
     """
-    towers = ComposedTransformer.load(str(folder), local_files_only=True, model_kwargs={"use_safetensors": True})
+    towers = ComposedTransformer.load(str(folder), local_files_only=True, model_kwargs={"use_safetensors": True, **(options or {})})
     return SentenceTransformer(modules=[towers, Normalize()], **choices)
 
 
 def unise_clip(checkpoint: str, fusion: Fusion = "sum", **choices: Any) -> SentenceTransformer:
     """Make a UniSE-CLIP of a CLIP or SigLIP checkpoint.
 
+    It sees pages whole, squeezed into its square, where CLIP would cut off what juts out.
+
     Args:
-        checkpoint: a folder, or a name on a model hub.
+        checkpoint: a folder, or a name on a model hub; safetensors, no remote code.
         fusion: how a picture and a text are joined; see `ComposedTransformer`.
-        choices: as for `SentenceTransformer`.
+        choices: as for `SentenceTransformer`; ``model_kwargs`` go to transformers.
     """
-    safe = {"use_safetensors": True}
-    return SentenceTransformer(modules=[ComposedTransformer(checkpoint, fusion=fusion, model_kwargs=safe), Normalize()], **choices)
+    options = {"use_safetensors": True, **choices.pop("model_kwargs", {})}
+    towers = ComposedTransformer(checkpoint, fusion=fusion, model_kwargs=options)
+    pictures = towers.processor.image_processor
+    side = towers.model.config.vision_config.image_size
+    pictures.size, pictures.do_center_crop = {"height": side, "width": side}, False
+    return SentenceTransformer(modules=[towers, Normalize()], **choices)

@@ -71,25 +71,28 @@ class Embedder(Protocol):
         """Return the cosine of every query with every document, shape (queries, documents)."""
 
 
-def load_embedder(name: str = DEFAULT_MODEL, device: str = "auto", precision: str = "auto", dim: int | None = None) -> Embedder:
+def load_embedder(
+    name: str = DEFAULT_MODEL, device: str = "auto", precision: str = "auto", dim: int | None = None, pixels: int | None = None
+) -> Embedder:
     """Load a model that visir ships, a model folder, or a model of a hub.
 
     Args:
         name: ``"text"`` for the page text encoder, the path of a model folder, or a name as ``owner/model`` on a model hub.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"`` …, for models that run in torch.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` …, for models that run in torch; ``"openvino"`` for models that `visir export` wrote.
         precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``, for models that run in torch.
         dim: keep only so many leading components (Matryoshka); only for models that run in torch.
+        pixels: the largest area of a picture, in pixels; only for models that take pictures of any shape.
 
     Raises:
         ModelError: there is no such model, it cannot be reached, or its files are damaged.
     """
     folder = WEIGHTS / name if (WEIGHTS / name / "config.json").is_file() else Path(name)
-    if (folder / "modules.json").is_file() or (name.count("/") == 1 and not folder.exists() and not name.startswith((".", "/"))):
+    if _is_checkpoint(folder) or (name.count("/") == 1 and not folder.exists() and not name.startswith((".", "/"))):
         try:
             from visir.unise.sentence import SentenceEmbedder
         except ImportError as error:
             raise ModelError(f"the model {name} runs in torch: pip install 'visir[train]' ({error})") from error
-        return SentenceEmbedder.load(name, device, precision, dim)
+        return SentenceEmbedder.load(name, device, precision, dim, pixels)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
@@ -99,4 +102,22 @@ def load_embedder(name: str = DEFAULT_MODEL, device: str = "auto", precision: st
         from visir.unise.onnx import TextEmbedder
 
         return TextEmbedder(folder, config)
+    if config.get("kind") == "unise-mini":
+        from visir.unise.mini_onnx import MiniEmbedder
+
+        return MiniEmbedder(folder, config)
+    if config.get("kind") == "clip-onnx":
+        from visir.unise.clip_onnx import ClipEmbedder
+
+        return ClipEmbedder(folder, config, device)
     raise ModelError(f"{folder}: config.json names the unknown kind of model {config.get('kind')!r}: a newer visir may read it")
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    """Say whether a folder holds a model of sentence-transformers or of transformers."""
+    if (folder / "modules.json").is_file():
+        return True
+    try:
+        return "model_type" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False

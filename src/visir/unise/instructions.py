@@ -11,6 +11,13 @@ BY_META_TASK = {
 }
 """Instructions for the meta-tasks of the paper (section 4)."""
 
+BY_KIND = {
+    "caption": "Find the screenshot that the caption describes.",
+    "q2s": "Find the screenshot that answers the question.",
+    "sq2s": "Find the screenshot that answers the question about the given screenshot.",
+}
+"""Instructions for the kinds of training pairs (the paper's section on VIRA)."""
+
 SEARCH = "Find the page that answers the query."
 """Instruction for a person's search."""
 

@@ -9,12 +9,17 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import is_sentence_transformer_model
+from transformers import PreTrainedConfig
 
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
-from visir.unise.clip import ComposedTransformer, load_clip
+from visir.unise.clip import KINDS as CLIP_KINDS
+from visir.unise.clip import ComposedTransformer, Fusion, load_clip, unise_clip
 from visir.unise.embedder import Calibration, Vectors
 from visir.unise.instructions import SEARCH
+from visir.unise.mllm import KINDS as MLLM_KINDS
+from visir.unise.mllm import PIXELS, mend_processors, set_pixels, unise_mllm
 
 _BATCH = 16
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -29,7 +34,7 @@ class SentenceEmbedder:
     ``[Task]`` of UniSE's template); a CLIP has no place for them.
 
     Args:
-        model: the model.
+        model: the model, also as an attribute.
         name: its name.
         revision: what tells its versions apart.
         calibration: see `Embedder`.
@@ -38,14 +43,16 @@ class SentenceEmbedder:
     reads: Literal["pixels", "text"] = "pixels"
 
     def __init__(self, model: SentenceTransformer, name: str, revision: str, calibration: Calibration = _CALIBRATION) -> None:
-        self._model = model
+        self.model = model
         self.name = name
         self.revision = revision
         self.calibration = calibration
         self.dim = int(model.truncate_dim or model.get_embedding_dimension() or 0)
 
     @classmethod
-    def load(cls, name: str, device: str = "auto", precision: str = "auto", dim: int | None = None) -> "SentenceEmbedder":
+    def load(
+        cls, name: str, device: str = "auto", precision: str = "auto", dim: int | None = None, pixels: int | None = None
+    ) -> "SentenceEmbedder":
         """Load a folder, or a name on a hub; safetensors only, never remote code.
 
         Raises:
@@ -58,30 +65,26 @@ class SentenceEmbedder:
         if precision not in _PRECISIONS:
             raise ModelError(f"unknown precision {precision!r}: choose auto, {', '.join(_PRECISIONS)}")
         folder = Path(name)
-        try:
-            if _is_composed(folder):
-                model = load_clip(folder, device=device, truncate_dim=dim)
-            else:
-                model = SentenceTransformer(name, device=device, truncate_dim=dim, model_kwargs={"use_safetensors": True})
-        except Exception as error:  # the libraries below raise whatever they like for damaged files
-            raise ModelError(f"the model {name} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        model = open_model(name, pixels=pixels, device=device, truncate_dim=dim, model_kwargs={"dtype": _PRECISIONS[precision]})
         model = model.to(_PRECISIONS[precision]).eval()
         revision = f"{_digest(folder) if folder.is_dir() else _hub_revision(model)}-{model.truncate_dim or 'full'}"
+        revision += f"-{pixels}" if pixels is not None else ""
         own = folder / "visir.json"
-        calibration = Calibration(**json.loads(own.read_text(encoding="utf-8"))["calibration"]) if own.is_file() else _CALIBRATION
+        facts = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
+        calibration = Calibration(**facts["calibration"]) if "calibration" in facts else _CALIBRATION
         return cls(model, folder.resolve().name if folder.is_dir() else name, revision, calibration)
 
     def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
         """Embed queries of text, picture or both; see `Embedder`."""
         asked = [Query(query) if isinstance(query, str) else query for query in queries]
         inputs = [_input(query.text, query.image) for query in asked]
-        follows = "message" in getattr(self._model[0], "modality_config", {})
-        return self._grouped(inputs, lambda batch: self._model.encode_query(batch, prompt=instruction if follows else None, **_NUMPY))
+        told = instruction if follows_instructions(self.model) else None
+        return self._grouped(inputs, lambda batch: self.model.encode_query(batch, prompt=told, **_NUMPY))
 
     def encode_document(self, documents: Sequence[Screenshot | str]) -> Vectors:
         """Embed screenshots and texts; see `Embedder`."""
         inputs = [document if isinstance(document, str) else document.image for document in documents]
-        return self._grouped(inputs, lambda batch: self._model.encode_document(batch, **_NUMPY))
+        return self._grouped(inputs, lambda batch: self.model.encode_document(batch, **_NUMPY))
 
     def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
         """Return the cosine of every query with every document."""
@@ -104,6 +107,48 @@ def _input(text: str, image: Screenshot | None) -> Any:
     if image is None:
         return text
     return {"image": image.image, "text": text} if text else image.image
+
+
+def follows_instructions(model: SentenceTransformer) -> bool:
+    """Say whether a model has a chat template, in which an instruction has its place."""
+    return "message" in getattr(model[0], "modality_config", {})
+
+
+def open_model(name: str, pixels: int | None = None, fusion: Fusion = "sum", **choices: Any) -> SentenceTransformer:
+    """Open a model as sentence-transformers knows it; safetensors only, never remote code.
+
+    A folder that ``save_pretrained`` wrote, and a checkpoint on a hub made for sentence-transformers, are opened as they are; a bare CLIP,
+    SigLIP or Qwen-VL checkpoint of transformers becomes a UniSE-CLIP or a UniSE-MLLM.
+
+    Args:
+        name: a folder, or ``owner/model`` on a hub.
+        pixels: the pixel budget; ``None`` keeps the model's.
+        fusion: how a bare CLIP joins a picture and a text.
+        choices: as for `SentenceTransformer`.
+
+    Raises:
+        ModelError: it is not there, not reachable, or damaged.
+    """
+    folder = Path(name)
+    options = {"use_safetensors": True, "trust_remote_code": False, **choices.pop("model_kwargs", {})}
+    mend_processors()
+    try:
+        if _is_composed(folder):
+            return load_clip(folder, options, **choices)
+        if (folder / "modules.json").is_file() or (not folder.is_dir() and is_sentence_transformer_model(name)):
+            model = SentenceTransformer(name, model_kwargs=options, **choices)
+            if pixels is not None:
+                set_pixels(model, pixels)
+            return model
+        kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
+        if kind in MLLM_KINDS:
+            return unise_mllm(name, pixels or PIXELS, model_kwargs=options, **choices)
+        if kind in CLIP_KINDS:
+            return unise_clip(name, fusion, model_kwargs=options, **choices)
+    except Exception as error:  # the libraries below raise whatever they like for damaged files
+        raise ModelError(f"the model {name} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    known = ", ".join((*CLIP_KINDS, *MLLM_KINDS))
+    raise ModelError(f"the model {name} cannot be loaded: it is of the kind {kind!r}; visir makes models of {known}")
 
 
 def _is_composed(folder: Path) -> bool:

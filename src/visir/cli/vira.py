@@ -1,0 +1,58 @@
+"""`visir vira`: training data and benchmarks out of documents."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from visir.cli.common import JsonOption, print_json, say
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make training data and benchmarks out of documents.")
+
+CorporaOption = Annotated[Path, typer.Option("--corpora", metavar="DIR", help="Where sources are kept once they were fetched.")]
+
+
+@app.command()
+def devset(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the benchmark goes.")],
+    corpora: CorporaOption = Path("data/corpora"),
+    small: Annotated[bool, typer.Option("--small", help="Build a set of some 200 pages, for tests.")] = False,
+    domain: Annotated[list[str] | None, typer.Option("--domain", metavar="NAME", help="Capture only this; may be given again.")] = None,
+) -> None:
+    """Build the development benchmark, in MVRB's layout, from documents that training never sees.
+
+    Sources are fetched with apt-get and pip. A run that was broken off goes on.
+    """
+    from visir.vira.corpora import Corpora
+    from visir.vira.devset import SIZES, SMALL, build, capture
+
+    sizes = SMALL if small else SIZES
+    sources = Corpora(corpora, say)
+    if domain:
+        for name in domain:
+            output.mkdir(parents=True, exist_ok=True)
+            say(f"{name}: {len(capture(output, sources, name, sizes[name], say))} pages")
+        return
+    build(output, sources, sizes, say)
+
+
+@app.command()
+def build(
+    recipe: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What the set is made of.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the set goes.")],
+    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes that capture pages.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Build training data: pages, captions, questions, hard negatives, a data card.
+
+    Sources are fetched with apt-get and pip. A run that was broken off goes on.
+    """
+    from visir.vira.build import build as run
+    from visir.vira.config import read_config
+
+    counts = run(output, read_config(recipe), say, workers)
+    if as_json:
+        print_json(counts)
+        return
+    for name, count in counts.items():
+        print(f"{count:9,}  {name}")

@@ -1,0 +1,96 @@
+"""How well a model finds held-out pairs, and how much of what it knew before it still knows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from visir.screenshot import Screenshot
+from visir.train.pairs import Kind, PairSet
+from visir.unise.embedder import Embedder, Vectors
+
+_NEAR = 5
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a model found of a set of pairs.
+
+    Args:
+        recall: share of queries whose screenshot came first among all of the set.
+        right: mean cosine of queries with their screenshots. wrong: with the others.
+    """
+
+    recall: float
+    right: float
+    wrong: float
+
+
+def find(embedder: Embedder, pairs: PairSet, limit: int) -> Found:
+    """Ask for the first ``limit`` pairs of a set among these pairs' screenshots."""
+    chosen = pairs.pairs[:limit]
+    keys = list(dict.fromkeys(pair.document for pair in chosen))
+    place = {key: number for number, key in enumerate(keys)}
+    documents = embedder.encode_document([Screenshot(pairs.images[key]) for key in keys])
+    queries = embedder.encode_query([pairs.query(pair) for pair in chosen], pairs.instruction)
+    cosines = embedder.similarity(queries, documents)
+    answer = np.array([place[pair.document] for pair in chosen])
+    own = cosines[np.arange(len(chosen)), answer]
+    others = cosines.sum() - own.sum()
+    wrong = float(others / max(1, cosines.size - len(chosen)))
+    return Found(float((cosines.argmax(1) == answer).mean()), float(own.mean()), wrong)
+
+
+class Probe:
+    """A fixed set of pictures and texts that training does not see, and what the model made of them at the start.
+
+    Args:
+        sets: pairs that stand for what should not be forgotten.
+        embedder: the model before training.
+        limit: pictures at most.
+    """
+
+    def __init__(self, sets: Sequence[PairSet], embedder: Embedder, limit: int = 200) -> None:
+        self._sets = [pairs for pairs in sets if pairs.kind == "caption"]
+        self._limit = limit
+        self._start = [self._near(self._pictures(embedder, pairs)) for pairs in self._sets]
+        self._best = 0.0
+        self._best = self.ask(embedder).get("probe_recall", 0.0)
+
+    def ask(self, embedder: Embedder) -> dict[str, float]:
+        """Return ``probe_kept``, the share of each picture's five neighbours at the start that are its neighbours still;
+        ``probe_recall``, the share of captions whose picture comes first; and ``probe_best``, the highest that this has been.
+        """
+        kept = [
+            float(np.mean([len(set(now) & set(then)) / len(then) for now, then in zip(self._near(new), start, strict=True)]))
+            for start, new in zip(self._start, (self._pictures(embedder, pairs) for pairs in self._sets), strict=True)
+        ]
+        if not kept:
+            return {}
+        recall = float(np.mean([find(embedder, pairs, self._limit).recall for pairs in self._sets]))
+        self._best = max(self._best, recall)
+        return {"probe_kept": float(np.mean(kept)), "probe_recall": recall, "probe_best": self._best}
+
+    def _pictures(self, embedder: Embedder, pairs: PairSet) -> Vectors:
+        return embedder.encode_document([Screenshot(pairs.images[key]) for key in pairs.documents()[: self._limit]])
+
+    def _near(self, vectors: Vectors) -> Any:
+        cosines = vectors @ vectors.T
+        np.fill_diagonal(cosines, -2)
+        return np.argsort(-cosines, axis=1)[:, :_NEAR]
+
+
+def calibrate(found: dict[Kind, Found], before: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Return how cosines are read (`Calibration`): a right screenshot of mean cosine scores 90 %, a wrong one 10 %.
+
+    Args:
+        found: by kind of pairs.
+        before: what holds for queries that no pair stands for.
+    """
+    curves = dict(before)
+    for name, kinds in (("text", ("q2s", "caption")), ("both", ("sq2s",))):
+        known = next((found[kind] for kind in kinds if kind in found), None)
+        if known is not None and known.right > known.wrong:
+            curves[name] = (round((known.right + known.wrong) / 2, 4), round((known.right - known.wrong) / (2 * np.log(9)), 4))
+    return curves

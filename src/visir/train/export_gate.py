@@ -1,0 +1,30 @@
+"""Asks an export's gate with training pairs."""
+
+from pathlib import Path
+
+from visir.errors import ModelError
+from visir.screenshot import Screenshot
+from visir.train.sources import open_source
+from visir.unise.export_clip import Gate, GateItem, export_clip
+from visir.unise.sentence import SentenceEmbedder
+
+
+def export_model(name: str, folder: Path, precision: str, source: str, limit: int) -> dict[str, Gate]:
+    """Export a model by name; see `export_clip`. The gate asks the first ``limit`` pairs of each kind of a source, of both splits.
+
+    Raises:
+        ModelError: the model cannot be loaded or exported, or its copy strays too far from it.
+    """
+    model = SentenceEmbedder.load(name, "cpu", "float32")
+    items: list[GateItem] = []
+    documents: list[Screenshot] = []
+    place: dict[str, int] = {}
+    for pairs in [*open_source(source, "held"), *open_source(source, "train")]:
+        for pair in pairs.pairs[:limit]:
+            if pair.document not in place:
+                place[pair.document] = len(documents)
+                documents.append(Screenshot(pairs.images[pair.document]))
+            items.append(GateItem(pairs.query(pair), place[pair.document]))
+    if not items:
+        raise ModelError(f"{source}: no pairs there that the gate could ask")
+    return export_clip(model, folder, precision, items, documents)

@@ -1,0 +1,86 @@
+"""Runs any recipe: of the reading stage of unise-mini, or of stages 1 and 2."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch.distributed as dist
+from transformers.utils.logging import disable_progress_bar
+
+from visir.errors import ModelError
+from visir.train.pair_recipe import PairRecipe, is_pair_recipe, read_pair_recipe
+from visir.train.recipe import Recipe, read_recipe
+
+_RECIPES = Path(__file__).parent / "recipes"
+
+
+def find_recipe(name: str) -> Path:
+    """Return a recipe's file, named by its path or, where it ships, by its name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    for path in (Path(name), _RECIPES / name, _RECIPES / f"{name}.toml"):
+        if path.is_file():
+            return path
+    shipped = ", ".join(sorted(path.stem for path in _RECIPES.glob("*.toml")))
+    raise ModelError(f"there is no recipe {name!r}: name a file, or one of {shipped}")
+
+
+def run_recipe(name: str, folder: Path, changes: list[str], smoke: bool = False, minutes: float = 0.0, device: str = "") -> Path | None:
+    """Train by a recipe, or go on with it.
+
+    Args:
+        name: see `find_recipe`.
+        folder: folder of the run.
+        changes: see `read_values`.
+        smoke: make only a few small steps.
+        minutes: stop after so long; 0 for no limit.
+        device: ``cpu``, ``cuda`` …; empty for a GPU where there is one.
+
+    Returns:
+        the folder of the finished model, or ``None`` where time was up before.
+    """
+    path = find_recipe(name)
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for each file that is read would hide the run's own lines
+    if is_pair_recipe(path, changes):
+        recipe = read_pair_recipe(path, changes)
+        return _run_pairs(shrink_pairs(recipe) if smoke else recipe, folder, minutes, device)
+    reading = read_recipe(path, changes)
+    return _run_reading(shrink_reading(reading) if smoke else reading, folder, minutes, device)
+
+
+def shrink_pairs(recipe: PairRecipe) -> PairRecipe:
+    """Return a recipe with the same parts and only a few small steps."""
+    stages = tuple(replace(stage, steps=min(stage.steps, 3), batch=min(stage.batch, 8), warmup=1) for stage in recipe.stage)
+    return replace(recipe, stage=stages, watch=replace(recipe.watch, held=16, log=1), data=replace(recipe.data, workers=0))
+
+
+def shrink_reading(recipe: Recipe) -> Recipe:
+    """Return a recipe of the reading stage with the same parts and only a few small steps."""
+    stages = tuple(replace(stage, height=min(stage.height, 128), width=min(stage.width, 160), batch=2) for stage in recipe.stage)
+    return replace(
+        recipe, stage=stages, optim=replace(recipe.optim, steps=4, queue=64, compile=False), data=replace(recipe.data, workers=0)
+    )
+
+
+def _run_pairs(recipe: PairRecipe, folder: Path, minutes: float, device: str) -> Path | None:
+    from visir.train.stages import PairRun, join_processes
+
+    own = join_processes()
+    run = PairRun(recipe, folder, device or own)
+    done = run.train(minutes)
+    model = run.finish() if done and run.part[0] == 0 else None
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+    return model or (folder / "model" if done else None)
+
+
+def _run_reading(recipe: Recipe, folder: Path, minutes: float, device: str) -> Path | None:
+    import torch
+
+    from visir.train.reading import ReadingRun
+
+    run = ReadingRun(recipe, folder, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    run.train(minutes)
+    return folder if run.step >= recipe.optim.steps else None

@@ -1,0 +1,69 @@
+"""Where training pairs come from, by name: VIRA sets on disk, or drawn pages."""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from visir.errors import ModelError
+from visir.train.pairs import Kind, Pair, PairSet
+from visir.train.shapes import shapes
+from visir.vira.dataset import Dataset
+
+KINDS: tuple[Kind, ...] = ("caption", "q2s", "sq2s")
+HELD_SHARE = 20
+"""One document in so many is held out of training; all its pairs and pages with it."""
+
+
+def open_source(name: str, split: str) -> list[PairSet]:
+    """Return the pairs of a source, one set of each kind that it has.
+
+    Args:
+        name: ``shapes``, or a folder that ``visir vira build`` wrote.
+        split: ``train`` or ``held``.
+
+    Raises:
+        ModelError: there is no such source, or none of its pairs is in the split.
+    """
+    if name == "shapes":
+        return shapes(split)
+    if not Path(name).is_dir():
+        raise ModelError(f"there are no training pairs at {name!r}: name shapes, or a folder that `visir vira build` wrote")
+    data = Dataset(name)
+    sets = [pairs for kind in KINDS if (pairs := _of_kind(data, kind, split)).pairs]
+    if not sets:
+        raise ModelError(f"{name}: none of its pairs is in the split {split!r}; it is too small to train on")
+    return sets
+
+
+def is_held(document: str) -> bool:
+    """Say whether a document's pairs are held out."""
+    return zlib.crc32(f"held:{document}".encode()) % HELD_SHARE == 0
+
+
+class _Pictures(Mapping[str, bytes]):
+    """The pictures of a set, read when they are asked for."""
+
+    def __init__(self, data: Dataset) -> None:
+        self._data = data
+
+    def __getitem__(self, key: str) -> bytes:
+        return self._data.picture(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data.images)
+
+    def __len__(self) -> int:
+        return len(self._data.images)
+
+
+def _of_kind(data: Dataset, kind: Kind, split: str) -> PairSet:
+    pairs = []
+    state = hashlib.blake2b(digest_size=8)
+    for row in data.rows(kind):
+        if is_held(row.document) == (split == "held"):
+            pairs.append(Pair(row.text, row.target, row.image, row.negatives))
+            # Pictures are named by the digest of their bytes: their names stand for them.
+            state.update(json.dumps([row.text, row.target, row.image, row.negatives]).encode())
+    return PairSet(f"{data.folder.name}-{kind}", kind, pairs, _Pictures(data), state.hexdigest())

@@ -1,0 +1,71 @@
+"""The models that stages 1 and 2 train: opened in 32 bits, with or without adapters."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from sentence_transformers import SentenceTransformer
+
+from visir.errors import ModelError
+from visir.train.pair_recipe import ModelChoice
+from visir.unise.mllm import KINDS
+from visir.unise.sentence import open_model
+from visir.unise.tiny import tiny_clip, tiny_mllm
+
+
+def open_student(choice: ModelChoice, folder: Path) -> SentenceTransformer:
+    """Open what a recipe names; a ``tiny:KIND`` is made in ``folder/base`` first.
+
+    Raises:
+        ModelError: there is no such model, or the choices do not fit it.
+    """
+    base = choice.base
+    if base.startswith("tiny:"):
+        base = str(_make_tiny(base.removeprefix("tiny:"), folder / "base"))
+    options = {"dtype": torch.float32}
+    return open_model(base, pixels=choice.pixels or None, fusion=choice.fusion, device="cpu", model_kwargs=options)
+
+
+def _make_tiny(kind: str, place: Path) -> Path:
+    if kind != "clip" and kind not in KINDS:
+        raise ModelError(f"there is no tiny model {kind!r}: choose clip, {', '.join(KINDS)}")
+    if (place / "config.json").is_file():
+        return place
+    return tiny_clip(place, width=64, layers=2, image=32, patch=8, dim=64) if kind == "clip" else tiny_mllm(place, kind, width=64)
+
+
+def save_activations(model: SentenceTransformer) -> None:
+    """Compute activations again in the backward pass instead of keeping them."""
+    tower: Any = model[0].model
+    # transformers renamed it on the way from version 5 to 6.
+    enable = getattr(tower, "activation_checkpointing_enable", None) or tower.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
+def add_adapters(model: SentenceTransformer, choice: ModelChoice) -> Any:
+    """Freeze a model and put low-rank adapters beside its layers; returns what `merge_adapters` takes."""
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraModel
+
+    targets = choice.lora_targets
+    try:
+        return LoraModel(model[0].model, LoraConfig(r=choice.lora, lora_alpha=2 * choice.lora, target_modules=targets), "default")
+    except ValueError as error:
+        raise ModelError(
+            f"model.lora_targets = {targets!r} fits no layer of {choice.base} ({' '.join(str(error).split())[:150]})"
+        ) from None
+
+
+def merge_adapters(model: SentenceTransformer, tuner: Any) -> None:
+    """Add the adapters to the weights they stand beside, so that the model is as it came, and trained."""
+    model[0].model = tuner.merge_and_unload()
+
+
+def seen_height(model: SentenceTransformer, page: Image.Image) -> int:
+    """Return how many pixels high a page is for a model."""
+    features = model.preprocess([page])
+    if "image_grid_thw" in features:
+        processor: Any = model[0].processor
+        return int(features["image_grid_thw"][0, 1]) * int(processor.image_processor.patch_size)
+    return int(features["pixel_values"].shape[-2])

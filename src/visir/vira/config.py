@@ -1,0 +1,67 @@
+"""What a set is made of: a TOML file."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from visir.errors import DatasetError
+from visir.vira.domains import DOMAINS, HELD_OUT
+
+
+@dataclass(frozen=True)
+class Config:
+    """A set's recipe.
+
+    Args:
+        domains: pages wanted of each domain.
+        corpora: where sources are kept.
+        avoid: folder of a benchmark; pages that are near one of its pages are dropped.
+        captions: captions taken of a page at most; ``questions`` and ``relations`` likewise.
+        neighbours: a text is kept if words find its page among the best so many of its domain; 0 keeps all.
+        answered_by: a text that fits more pages than this is dropped.
+        negatives: hard negatives of a row.
+        first, last: ranks among which negatives are drawn.
+        margin: what is as near to the question as the right page, less this share, counts as right and is never a negative.
+        embedder: text embedder that mines negatives, see `visir.unise.embedder.load_embedder`.
+    """
+
+    domains: dict[str, int]
+    corpora: Path = Path("data/corpora")
+    avoid: Path | None = None
+    captions: int = 3
+    questions: int = 3
+    relations: int = 2
+    neighbours: int = 50
+    answered_by: int = 3
+    negatives: int = 4
+    first: int = 1
+    last: int = 40
+    margin: float = 0.05
+    embedder: str = "text"
+
+
+def read_config(path: Path) -> Config:
+    """Read a recipe.
+
+    Raises:
+        DatasetError: it is no TOML, names what there is not, or asks for a domain that is held out of training.
+    """
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read as a recipe: {error}") from error
+    known = {entry.name for entry in fields(Config)}
+    if unknown := sorted(set(values) - known):
+        raise DatasetError(f"{path}: {', '.join(unknown)}: no such setting; there are {', '.join(sorted(known))}")
+    wanted = values.get("domains")
+    if not isinstance(wanted, dict) or not wanted:
+        raise DatasetError(f"{path}: [domains] is missing: name domains and how many pages of each, out of {', '.join(sorted(DOMAINS))}")
+    if unknown := sorted(set(wanted) - set(DOMAINS)):
+        raise DatasetError(f"{path}: {', '.join(unknown)}: no such domain; there are {', '.join(sorted(DOMAINS))}")
+    if held := sorted(set(wanted) & HELD_OUT):
+        raise DatasetError(f"{path}: {', '.join(held)} is held out of training: the benchmark tests on it what training never saw")
+    for name in ("corpora", "avoid"):
+        if name in values:
+            values[name] = Path(values[name])
+    return Config(**values)

@@ -1,0 +1,91 @@
+import hashlib
+import io
+import json
+
+import pytest
+from pair_recipes import recipe
+from PIL import Image, ImageDraw
+
+from visir.errors import ModelError
+from visir.train.pair_recipe import PairData
+from visir.train.sources import is_held, open_source
+from visir.train.stages import PairRun
+from visir.vira.dataset import Row, write_images, write_rows
+
+
+def page(number):
+    image = Image.new("RGB", (120, 160), "white")
+    ImageDraw.Draw(image).text((10, 10), f"page {number}", fill="black")
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A VIRA set of 60 pages from 60 documents, with captions and questions about the page before."""
+    place = tmp_path_factory.mktemp("vira") / "tiny"
+    pages = [page(number) for number in range(60)]
+    names = [hashlib.blake2b(data, digest_size=16).hexdigest() for data in pages]
+    blank = {"domain": "charts", "language": "en", "title": "", "text": "", "words": [], "boxes": [], "composed": False, "licence": "CC0"}
+    images = [
+        {**blank, "id": name, "image": {"bytes": data, "path": ""}, "width": 120, "height": 160, "key": f"p{number}",
+         "document": f"d{number}", "phash": bytes(32), "evidence": "{}"}
+        for number, (name, data) in enumerate(zip(names, pages, strict=True))
+    ]  # fmt: skip
+    write_images(place / "images" / "charts-00000.parquet", images, {})
+    rows = {
+        kind: [
+            Row(
+                f"{kind}{n}",
+                kind,
+                "charts",
+                f"d{n}",
+                "en",
+                f"page {n}",
+                names[n - 1] if kind == "sq2s" else "",
+                names[n],
+                "",
+                (names[n - 2],),
+                "structure",
+            )
+            for n in range(60)
+        ]
+        for kind in ("caption", "sq2s")
+    }
+    for kind, some in rows.items():
+        write_rows(place / "rows" / f"{kind}-00000.parquet", some)
+    return place
+
+
+def test_a_set_is_split_by_document(folder):
+    train, held = open_source(str(folder), "train"), open_source(str(folder), "held")
+    assert [pairs.kind for pairs in train] == ["caption", "sq2s"]
+    for one, other in zip(train, held, strict=True):
+        assert len(one.pairs) + len(other.pairs) == 60
+        assert 0 < len(other.pairs) < 12
+        assert not {pair.document for pair in one.pairs} & {pair.document for pair in other.pairs}
+        assert all(is_held(f"d{pair.text.split()[1]}") for pair in other.pairs)
+        assert one.digest != other.digest
+    [composed] = [pairs for pairs in train if pairs.kind == "sq2s"]
+    pair = composed.pairs[5]
+    number = int(pair.text.split()[1])
+    assert composed.images[pair.picture] == page((number - 1) % 60)
+    assert composed.images[pair.negatives[0]] == page((number - 2) % 60)
+    assert composed.query(pair).image.image.size == (120, 160)
+
+
+def test_stages_learn_from_a_set(folder, tmp_path):
+    made = recipe((2, 0))
+    run = PairRun(
+        type(made)(made.model, PairData((str(folder), "shapes"), workers=0, mini_batch=64), made.stage, made.watch), tmp_path, "cpu"
+    )
+    names = [name for name, _ in run.updates()]
+    assert set(names) <= {"tiny-caption", "shapes-caption"}
+    facts = json.loads((run.finish() / "visir.json").read_text())["made"]
+    assert {"tiny-caption", "tiny-sq2s", "shapes-q2s"} <= set(facts["data"])
+
+
+def test_sources_that_are_not_there_are_told(tmp_path):
+    with pytest.raises(ModelError, match="visir vira build"):
+        open_source(str(tmp_path / "none"), "train")

@@ -1,0 +1,255 @@
+import json
+import os
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pair_recipes import recipe
+
+from visir.errors import ModelError
+from visir.screenshot import Query, Screenshot
+from visir.train.examine import find
+from visir.train.pair_recipe import Watching
+from visir.train.run import find_recipe, run_recipe
+from visir.train.shapes import shapes
+from visir.train.stages import PairRun, learning_rate, trained_state
+from visir.unise.embedder import load_embedder
+
+HELD = {pairs.kind: pairs for pairs in shapes("held")}
+
+
+def losses(run, count=None):
+    return [numbers["loss"] for _, numbers in islice(run.updates(), count)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A CLIP taught in two stages, and what it said on the way."""
+    folder = tmp_path_factory.mktemp("run")
+    made = PairRun(
+        recipe((150, 150), batch=48, mini_batch=256, fusion="learned", watch=Watching(every=150, log=10, held=50)), folder, "cpu"
+    )
+    assert made.train()
+    model = made.finish()
+    return made, model, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_both_stages_lower_the_loss_and_raise_recall(finished):
+    _, _, rows = finished
+    for stage in (0, 1):
+        said = [row["loss"] for row in rows if row.get("stage") == stage]
+        assert np.mean(said[-3:]) < 0.5 * said[0]
+    before, between, after = (row for row in rows if "recall_shapes-caption" in row)
+    assert before["recall_shapes-caption"] < 0.15 < 0.6 < between["recall_shapes-caption"]
+    for kind in ("q2s", "sq2s"):
+        assert between[f"recall_shapes-{kind}"] < 0.4 < 0.6 < after[f"recall_shapes-{kind}"]
+
+
+def test_the_model_that_is_saved_is_the_model_that_was_trained(finished):
+    run, folder, _ = finished
+    again, trained = load_embedder(str(folder)), run.embedder()
+    queries = [HELD[kind].query(pair) for kind in HELD for pair in HELD[kind].pairs[:3]]
+    pages = [Screenshot(image) for image in list(HELD["q2s"].images.values())[:5]]
+    assert np.abs(again.encode_query(queries) - trained.encode_query(queries)).max() < 1e-6
+    assert np.abs(again.encode_document(pages) - trained.encode_document(pages)).max() < 1e-6
+    assert find(again, HELD["sq2s"], 50).recall > 0.6
+
+
+def test_a_models_folder_says_what_made_it(finished):
+    _, folder, _ = finished
+    made = json.loads((folder / "visir.json").read_text())["made"]
+    assert made["recipe"]["model"]["base"] == "tiny:clip"
+    assert made["data"]["shapes-q2s"] == shapes("train")[1].digest
+    assert made["steps"] == 300
+    assert len(made["commit"]) >= 5
+    assert made["held"]["sq2s"]["recall_at_1"] > 0.6
+    midpoint, width = load_embedder(str(folder)).calibration.curve(Query("red"))
+    assert 0 < midpoint < 1
+    assert 0 < width < 0.5
+
+
+def test_the_learned_fusion_is_kept_only_where_it_finds_no_less_than_the_sum(finished, tmp_path):
+    _, folder, _ = finished
+    fusion = json.loads((folder / "visir.json").read_text())["made"]["fusion"]
+    assert fusion["kept"] == ("learned" if fusion["learned"] >= fusion["sum"] else "sum")
+    spoilt = PairRun(recipe((1, 1), fusion="learned"), tmp_path / "spoilt")
+    reference = PairRun(recipe((1, 1), fusion="sum"), tmp_path / "plain")
+    spoilt.model.load_state_dict({**spoilt.model.state_dict(), **reference.model.state_dict()})
+    composed = find(reference.embedder(), HELD["sq2s"], 16).recall
+    with torch.no_grad():  # a fusion that forgets all about the picture and the text
+        spoilt.model[0].mixer.outside.bias.fill_(1e4)
+    assert find(spoilt.embedder(), HELD["sq2s"], 16).recall <= composed
+    settled = spoilt._settle_fusion()
+    assert (settled["kept"] == "sum") == (settled["learned"] < settled["sum"])
+    assert settled["sum"] == pytest.approx(composed, abs=1e-4)
+    spoilt.finish()
+
+
+def test_curves_are_drawn(finished):
+    run, _, _ = finished
+    picture = (run.folder / "curves.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) > 10_000
+
+
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_a_run_that_is_stopped_and_gone_on_with_gives_the_same_numbers(tmp_path, stop):
+    whole = losses(PairRun(recipe(), tmp_path / "whole"))
+    first = PairRun(recipe(), tmp_path / "parts")
+    begun = losses(first, stop)
+    first.save()
+    second = PairRun(recipe(), tmp_path / "parts")
+    assert second.step == stop
+    assert begun + losses(second) == whole
+    assert len(whole) == 6
+
+
+@pytest.mark.parametrize("choice", [{"mini_batch": 3}, {"checkpointing": True}])
+def test_what_saves_memory_changes_no_number(tmp_path, choice):
+    plain, other = PairRun(recipe(), tmp_path / "plain"), PairRun(recipe(**choice), tmp_path / "other")
+    assert losses(other) == pytest.approx(losses(plain), abs=2e-4)
+    for one, two in zip(plain.model.parameters(), other.model.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=2e-4)
+
+
+def test_half_precision_learns_the_same_to_its_precision(tmp_path):
+    plain, half = PairRun(recipe(), tmp_path / "plain"), PairRun(recipe(precision="bf16"), tmp_path / "half")
+    assert losses(half) == pytest.approx(losses(plain), rel=0.1)
+    assert next(half.model.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("base", ["tiny:clip", "tiny:qwen2_vl"])
+def test_adapters_merge_exactly_and_alone_are_trained(tmp_path, base):
+    run = PairRun(recipe((2, 2), base=base, lora=4, lr=2e-2), tmp_path)
+    names = set(trained_state(run.model))
+    assert names
+    assert all("lora" in name or "mixer" in name for name, value in run.model.named_parameters() if value.requires_grad)
+    losses(run)
+    inputs = [HELD[kind].query(HELD[kind].pairs[0]) for kind in HELD]
+    before = run.embedder().encode_query(inputs)
+    run.save()
+    again = PairRun(recipe((2, 2), base=base, lora=4, lr=2e-2), tmp_path)
+    assert np.abs(again.embedder().encode_query(inputs) - before).max() < 1e-6
+    untrained = PairRun(recipe((2, 2), base=base, lr=2e-2), tmp_path / "other").embedder().encode_query(inputs)
+    folder = run.finish()
+    assert np.abs(untrained - before).max() > 1e-4
+    merged = load_embedder(str(folder))
+    assert np.abs(merged.encode_query(inputs) - before).max() < 1e-5
+    assert not any("lora" in path.name or "adapter" in path.name for path in folder.rglob("*"))
+
+
+def test_layers_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(ModelError, match="lora_targets"):
+        PairRun(recipe(lora=2, lora_targets="nothing_of_that_name"), tmp_path)
+
+
+TWO = """
+import json, sys, torch
+sys.path[:0] = sys.argv[2:3]
+from pathlib import Path
+from pair_recipes import recipe
+from visir.train.stages import PairRun, join_processes
+torch.set_num_threads(1)
+device = join_processes()
+run = PairRun(recipe((2, 2), mini_batch=int(sys.argv[3])), Path(sys.argv[1]), device)
+numbers = [one["loss"] for _, one in run.updates()]
+if run.part[0] == 0:
+    weights = {name: value.double().sum().item() for name, value in run.model.state_dict().items()}
+    print(json.dumps([numbers, weights, run.loss.scale.item()]))
+"""
+
+
+@pytest.mark.parametrize("mini_batch", [64, 2])
+def test_two_processes_learn_what_one_does(tmp_path, mini_batch):
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""}
+    told = []
+    for processes in (1, 2):
+        arguments = [str(script), str(tmp_path / f"run{processes}"), str(Path(__file__).parent), str(mini_batch)]
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr[-2000:]
+        told.append(json.loads(done.stdout.strip().splitlines()[-1]))
+    (one, weights, scale), (two, same, also) = told
+    assert two == pytest.approx(one, abs=1e-4)
+    assert also == pytest.approx(scale, abs=1e-4)
+    for name, value in weights.items():
+        assert same[name] == pytest.approx(value, abs=5e-3), name
+
+
+@pytest.mark.parametrize("harm", ["truncate", "pickle"])
+def test_a_harmed_state_or_base_is_refused_in_one_line(tmp_path, harm):
+    run = PairRun(recipe((2, 0)), tmp_path)
+    losses(run, 1)
+    run.save()
+    base = tmp_path / "base" / "model.safetensors"
+    [state] = tmp_path.glob("state.*.000")
+    whole = base.read_bytes(), state.read_bytes()
+    for path, data in zip((base, state), whole, strict=True):
+        harmed = data[: len(data) // 2] if harm == "truncate" else b"\x80\x04" + data[2:]
+        path.write_bytes(harmed)
+        with pytest.raises(ModelError) as caught:
+            PairRun(recipe((2, 0)), tmp_path)
+        assert "\n" not in str(caught.value)
+        assert str(tmp_path) in str(caught.value)
+        path.write_bytes(data)
+    assert PairRun(recipe((2, 0)), tmp_path).step == 1
+
+
+def test_another_recipes_folder_is_refused(tmp_path):
+    PairRun(recipe((2, 0)), tmp_path).save()
+    with pytest.raises(ModelError, match="lora = 0"):
+        PairRun(recipe((2, 0), lora=2), tmp_path)
+
+
+def test_kinds_that_no_source_has_and_odd_precisions_are_refused(tmp_path):
+    run = PairRun(recipe((2, 0)), tmp_path)
+    run.sets = [pairs for pairs in run.sets if pairs.kind != "caption"]
+    with pytest.raises(ModelError, match="no pairs of the kinds caption"):
+        losses(run)
+    with pytest.raises(ModelError, match="bf16 or fp32"):
+        PairRun(recipe(precision="int8"), tmp_path / "other")
+    with pytest.raises(ModelError, match="tiny model 'bert'"):
+        PairRun(recipe(base="tiny:bert"), tmp_path / "third")
+
+
+def test_the_rate_rises_and_falls_to_nothing():
+    [stage] = recipe((100, 0), lr=1.0).stage
+    rates = [learning_rate(stage, step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.05)
+    assert max(rates) == rates[20] == 1.0
+    assert rates[60] == pytest.approx(0.5)
+    assert rates[99] < 0.001
+
+
+def test_a_recipe_runs_by_name_stops_in_time_and_goes_on(tmp_path):
+    changes = ["stage.0.steps=3", "stage.1.steps=2", "stage.0.batch=8", "stage.1.batch=8", "watch.held=8", "model.fusion=sum"]
+    assert run_recipe("unise-clip-cpu", tmp_path, changes, minutes=1e-6, device="cpu") is None
+    model = run_recipe("unise-clip-cpu", tmp_path, changes, device="cpu")
+    assert model == tmp_path / "model"
+    steps = [row["step"] for row in map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines()) if "loss" in row]
+    assert steps[-1] == 5
+    assert find_recipe("unise-mini").name == "unise-mini.toml"
+    with pytest.raises(ModelError, match="unise-clip-cpu"):
+        find_recipe("nonsense")
+
+
+@pytest.mark.slow
+def test_a_qwen_learns_in_both_stages(tmp_path):
+    run = PairRun(
+        recipe((150, 150), base="tiny:qwen2_vl", pixels=7056, batch=24, watch=Watching(every=150, log=10, held=40, probe="")), tmp_path
+    )
+    assert run.train()
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    before, between, after = (row for row in rows if "recall_shapes-caption" in row)
+    assert before["recall_shapes-caption"] < 0.15 < 0.3 < between["recall_shapes-caption"]
+    for kind in ("q2s", "sq2s"):
+        assert between[f"recall_shapes-{kind}"] < after[f"recall_shapes-{kind}"] > 0.3
+    inputs = [HELD[kind].query(HELD[kind].pairs[0]) for kind in HELD]
+    trained = run.embedder().encode_query(inputs)
+    assert np.abs(load_embedder(str(run.finish())).encode_query(inputs) - trained).max() < 1e-6

@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visir.errors import ModelError
+from visir.screenshot import Query, Screenshot
+from visir.unise.clip import unise_clip
+from visir.unise.embedder import load_embedder
+from visir.unise.export_clip import GateItem, compare, export_clip
+from visir.unise.sentence import SentenceEmbedder
+from visir.unise.tiny import tiny_clip
+
+pytestmark = pytest.mark.slow  # the exporter takes half a minute
+
+COLOURS = ("red", "green", "blue", "yellow", "black", "white")
+PAGES = [Screenshot.from_image(Image.new("RGB", (60, 40), colour)) for colour in COLOURS]
+ITEMS = [GateItem(Query(f"a {colour} page"), number) for number, colour in enumerate(COLOURS)] + [
+    GateItem(Query(f"the same in {colour}", PAGES[number - 1]), number) for number, colour in enumerate(COLOURS)
+]
+MIXED = ["a page", Query(image=PAGES[0]), Query("in blue, and much longer than the others", PAGES[1])]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A model with a learned fusion, and its exports in 32 and 8 bits."""
+    place = tmp_path_factory.mktemp("export")
+    made = unise_clip(str(tiny_clip(place / "clip")), "learned")
+    made[0].mixer.outside.weight.data.normal_(0, 0.2)
+    made.save_pretrained(str(place / "unise"))
+    embedder = SentenceEmbedder.load(str(place / "unise"), "cpu", "float32")
+    gates = {precision: export_clip(embedder, place / precision, precision, ITEMS, PAGES) for precision in ("fp32", "int8")}
+    return place, gates
+
+
+@pytest.mark.filterwarnings("ignore")  # what torch warns of inside its own exporter
+def test_an_export_says_what_the_model_says(folders):
+    place, gates = folders
+    model = load_embedder(str(place / "unise"))
+    for precision, least in (("fp32", 0.99999), ("int8", 0.995)):
+        copy = load_embedder(str(place / precision))
+        cosines = (copy.encode_query(MIXED) * model.encode_query(MIXED)).sum(1)
+        assert cosines.min() > least
+        assert (copy.encode_document([*PAGES, "a text"]) * model.encode_document([*PAGES, "a text"])).sum(1).min() > least
+        assert copy.dim == model.dim
+        assert gates[precision]["cpu"].passed
+    told = json.loads((place / "int8" / "config.json").read_text())
+    assert told["made"]["from"] == "unise"
+    assert told["gate"]["cpu"]["cosine"] >= 0.995
+    assert (place / "int8" / "text.onnx").stat().st_size < 0.9 * (place / "fp32" / "text.onnx").stat().st_size
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_openvino_runs_the_same_files(folders):
+    pytest.importorskip("openvino")
+    place, gates = folders
+    assert gates["fp32"]["openvino"].passed
+    one, other = load_embedder(str(place / "fp32")), load_embedder(str(place / "fp32"), device="openvino")
+    assert (one.encode_query(MIXED) * other.encode_query(MIXED)).sum(1).min() > 0.995
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_export_runs_without_torch(folders):
+    place, _ = folders
+    code = (
+        "import sys\nfor name in ('torch', 'transformers', 'sentence_transformers'): sys.modules[name] = None\n"
+        "from visir.unise.embedder import load_embedder\nprint(load_embedder(sys.argv[1]).encode_document(['a page']).shape)"
+    )
+    told = subprocess.run([sys.executable, "-c", code, str(place / "int8")], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "(1, 24)"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_gate_fails_loudly_and_leaves_nothing(folders, tmp_path, monkeypatch):
+    """Weights so far apart in size that eight bits cannot hold the small ones beside the large."""
+    place, _ = folders
+    made = unise_clip(str(place / "clip"))
+    for name, weight in made.named_parameters():
+        if "encoder" in name and weight.dim() == 2:
+            weight.data[:, ::8] *= 300
+    made.save_pretrained(str(tmp_path / "wild"))
+    embedder = SentenceEmbedder.load(str(tmp_path / "wild"), "cpu", "float32")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "mine.txt").write_text("not to be lost")
+    with pytest.raises(ModelError, match=r"strays from the model: mean cosine 0\.\d+ \(at least 0\.995\)") as caught:
+        export_clip(embedder, tmp_path / "old", "int8", ITEMS, PAGES)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["mine.txt"]
+
+
+def test_recall_alone_can_fail_the_gate(folders):
+    place, _ = folders
+    model = load_embedder(str(place / "unise"))
+
+    class Shuffled:
+        def encode_query(self, queries):
+            return model.encode_query(queries)
+
+        def encode_document(self, documents):
+            return model.encode_document(documents)[::-1]
+
+    mirrored = compare(model, Shuffled(), [GateItem(Query(image=page), number) for number, page in enumerate(PAGES)], PAGES)
+    assert mirrored.wanted == 1.0
+    assert mirrored.recall < 0.5
+    assert not mirrored.passed
+    assert compare(model, model, ITEMS, PAGES).passed
+
+
+def test_damaged_files_and_odd_choices_are_told(folders, tmp_path):
+    import shutil
+
+    place, _ = folders
+    with pytest.raises(ModelError, match="auto, cpu or openvino"):
+        load_embedder(str(place / "fp32"), device="cuda")
+    for name in ("image.onnx", "tokenizer.json"):
+        shutil.rmtree(tmp_path / "copy", ignore_errors=True)
+        shutil.copytree(place / "fp32", tmp_path / "copy")
+        path = tmp_path / "copy" / name
+        path.write_bytes(path.read_bytes()[:200])
+        with pytest.raises(ModelError, match="missing or damaged"):
+            load_embedder(str(tmp_path / "copy"))
+    embedder = SentenceEmbedder.load(str(place / "unise"), "cpu", "float32")
+    with pytest.raises(ModelError, match="fp32 or int8"):
+        export_clip(embedder, tmp_path / "x", "int3", ITEMS, PAGES)
+    assert np.isfinite(embedder.encode_query(["x"])).all()
