@@ -9,7 +9,27 @@ from visir.train.shapes import shapes
 from visir.train.watch import Watch, check_type, line_pitch
 
 FONT = next((__import__("pathlib").Path(visir.__file__).parent / "capture" / "fonts").glob("*Mono.ttf"))
-WORDS = ["the", "heron", "stands", "in", "the", "shallow", "river", "and", "waits", "for", "hours", "until", "a", "small", "fish", "comes", "near", "its", "feet"]
+WORDS = [
+    "the",
+    "heron",
+    "stands",
+    "in",
+    "the",
+    "shallow",
+    "river",
+    "and",
+    "waits",
+    "for",
+    "hours",
+    "until",
+    "a",
+    "small",
+    "fish",
+    "comes",
+    "near",
+    "its",
+    "feet",
+]
 
 
 def text_page(pitch, size=(800, 1000), seed=0):
