@@ -281,7 +281,7 @@ class Journal:
         run = self._run
         step, stage = run.step, run.recipe.stage[int(numbers["stage"])]
         self._pairs += stage.batch
-        self._warn(run.watch.step(numbers))
+        self._warn(run.watch.step(name, numbers))
         ends = step == run.recipe.steps or run.recipe.at(step)[1] == 0
         if step % run.recipe.watch.log == 0 or ends:
             now = time.monotonic()
