@@ -2,7 +2,7 @@
 
 Peak resident memory (VmHWM) of the indexing process and of the child process that draws, each measured in fresh processes:
 
-* one document of 10, 100, 1,000, 10,000 pages through the real `Index.add` with the text model;
+* one document of 10, 100, 1,000, 10,000 pages through the real `Index.add` with the text model, set up as `visir` is;
 * the same through the child process alone (``--capture-only`` does no more than this);
 * 10, 100, 1,000 documents of 10 pages;
 * 5,000 pages captured with 700 MB of address space in the child (`CaptureOptions.memory`, set by RLIMIT_AS).
@@ -81,7 +81,9 @@ def repeat_pdf(source: Path, target: Path, pages: int) -> None:
 def index_all(folder: Path) -> dict[str, float]:
     """Index a folder and return pages, seconds and peaks in MB."""
     from visir import Index
+    from visir.cli.main import share_heap
 
+    share_heap()
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="visir-bench-") as scratch, Index.open(Path(scratch) / "index") as index:
         index.embedder.encode_query(["warm"])

@@ -7,8 +7,15 @@ from pathlib import Path
 
 
 def code_version() -> str:
-    """Return the commit where the code is a checkout, else the package's version."""
+    """Return the commit where the code is a checkout (``-dirty`` where files differ from it), else the package's version."""
+    here = Path(__file__)
     git = shutil.which("git")
-    command = [git or "git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() if git else ""
-    return told or version("visir")
+
+    def told(*words: str) -> str:
+        done = subprocess.run([git or "git", "-C", str(here.parent), *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    # An installed package may lie in somebody else's checkout, whose commits say nothing about it.
+    if git and told("ls-files", here.name):
+        return told("describe", "--always", "--dirty", "--exclude=*")
+    return version("visir")

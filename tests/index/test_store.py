@@ -10,6 +10,7 @@ DIM = 32
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "VECTOR_INDEX_ROWS", 300)
+    monkeypatch.setattr(module, "_UNKNOWN_ROWS", 50)
     return Store.create(tmp_path / "index", {"source": "none", "name": "none", "revision": "1", "dim": DIM})
 
 
@@ -64,9 +65,31 @@ def test_rows_are_seen_before_they_are_indexed(store):
     assert found(store, fresh[0])[0] == (edition, 1)
 
 
+def test_a_few_new_pages_are_found_without_upkeep_and_many_small_changes_bring_it(store):
+    rng = np.random.default_rng(3)
+    add(store, normal(rng, 320))
+    store.optimise()
+    steps = []
+    for step in range(120):
+        vectors = normal(rng, 1)
+        edition = add(store, vectors)
+        store.optimise()
+        assert found(store, vectors[0])[0] == (edition, 1)
+        assert store.matching("page", 1000).num_rows == 321 + step
+        steps.append(store._pages.index_stats("edition_idx").num_unindexed_rows)
+    assert steps[:50] == list(range(1, 51))
+    assert steps[50] == 0
+    assert store._vector_index_parts() <= 3
+
+
 def test_pages_come_by_row_in_the_order_asked_for_without_those_that_are_gone(store):
     rng = np.random.default_rng(2)
     first, second = add(store, normal(rng, 5)), add(store, normal(rng, 5))
     rows = store._pages.search().with_row_id(True).limit(20).to_arrow()["_rowid"].to_pylist()
     store.drop_editions([first])
     assert [row["edition"] for row in store.pages_by_row(rows[::-1])] == [second] * 5
+
+
+def test_editions_made_in_one_millisecond_grow():
+    made = [new_edition() for _ in range(10_000)]
+    assert made == sorted(set(made))

@@ -29,6 +29,18 @@ def test_right_words_cost_less_than_wrong_ones():
     assert (all_right, none_right) == (1.0, 0.0)
 
 
+def test_words_that_stand_nowhere_are_wrong_answers():
+    vectors = torch.nn.functional.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    which = torch.tensor([0, 1, 2, 2])
+    pooled = (vectors[which] + 0.9 * vectors[4]).requires_grad_()
+    alone, _ = word_loss(pooled, vectors[:3], which, torch.tensor(5.0))
+    among, _ = word_loss(pooled, vectors, which, torch.tensor(5.0))
+    assert among > alone + 0.1
+    (slope,) = torch.autograd.grad(among, pooled)
+    assert torch.isfinite(slope).all()
+    assert (slope @ vectors[4] > 0).all()
+
+
 def test_a_teachers_vectors_are_matched_and_copies_are_no_negatives():
     targets = torch.eye(4, 8)[[0, 1, 1, 3]]
     queue = VectorQueue(6, 8)

@@ -89,7 +89,9 @@ def test_a_batch_knows_where_everything_is(recipe):
     batch = ReadingBatches(recipe, find_teacher(recipe.data.teacher))[0]
     assert batch["images"].shape == (4, 96, 128, 3)
     assert len(batch["word_which"]) == len(batch["word_boxes"]) == len(batch["word_owner"])
-    assert int(batch["word_which"].max()) == len(batch["bag_starts"]) - 1
+    known = int(batch["word_which"].max()) + 1
+    assert len(batch["word_which"].unique()) == known
+    assert len(batch["bag_starts"]) > 5 * known
     assert len(batch["block_ids"]) == len(batch["block_boxes"])
     assert batch["page_ids"].shape[0] == batch["query_ids"].shape[0] == 4
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from visir.unise.mini import MiniConfig, MiniTower, WordEncoder, compose, fit_size, pool_boxes, to_input
-from visir.unise.words import find_words, fold_word, ngram_rows, pool_words
+from visir.unise.mini import MiniConfig, MiniTower, WordEncoder, compose, pool_boxes, to_input
+from visir.unise.words import find_words, fit_size, fold_word, ngram_rows, pool_words
 
 TINY = {"widths": (8, 16, 24, 32), "dim": 16, "word_dim": 12, "heads": 2, "buckets": 512}
 TOWERS = {

@@ -18,6 +18,8 @@ _JUNK_TITLE = re.compile(
 )
 _HYPHEN = "\x02"
 _UNITS = 1_000_000
+# pdfium keeps what it parsed of a page until the document is closed: some 25 kB a page.
+_REOPEN_PAGES = 500
 _TROUBLES = {
     raw.FPDF_ERR_PASSWORD: "is encrypted: save a copy without its password and index that",
     raw.FPDF_ERR_SECURITY: "is encrypted in a way that cannot be read: save a copy without its encryption and index that",
@@ -40,14 +42,15 @@ def render(path: Path, options: CaptureOptions, uri: str = "") -> Iterator[Scree
     uri = uri or str(path)
     document = _open(path, uri)
     try:
-        if document.get_formtype():
-            document.init_forms()
         date = _date(document)
         title = _metadata(document, "Title")
         if _JUNK_TITLE.match(title):
             title = ""
         broken = []
         for number in range(1, min(len(document), options.max_pages) + 1):
+            if number % _REOPEN_PAGES == 0:
+                document.close()
+                document = _open(path, uri)
             try:
                 encoded, text, words = _page(document, number - 1)
             except (pdfium.PdfiumError, ValueError):
@@ -73,6 +76,8 @@ def _open(path: Path, uri: str) -> pdfium.PdfDocument:
     if len(document) == 0:
         document.close()
         raise CaptureError(uri, "has no pages")
+    if document.get_formtype():
+        document.init_forms()
     return document
 
 

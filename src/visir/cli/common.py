@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from visir.errors import VisirError
+
 if TYPE_CHECKING:
     from visir.capture import CaptureOptions
     from visir.index import Index, Listeners, Summary
@@ -61,6 +63,11 @@ def open_index(named: Path | None) -> "Index":
     from visir.index import Index
 
     return Index.open(index_folder(named), create=False)
+
+
+def missing_extra(extra: str, error: ImportError) -> VisirError:
+    """Make the error that says which extra a verb needs."""
+    return VisirError(f"this verb needs more than the base: pip install 'visir[{extra}]' ({error})")
 
 
 def say(message: str) -> None:

@@ -1,6 +1,5 @@
 """`visir eval`."""
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -9,59 +8,60 @@ import typer
 
 from visir.cli.common import JsonOption, print_json, say
 
+TaskOption = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="Only tasks whose names hold this; repeatable.")]
+CacheOption = Annotated[Path | None, typer.Option("--cache", metavar="FILE", help="Where vectors are kept (else your cache folder).")]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="Where models run that need torch: auto, cpu, cuda ….")]
+
 
 def eval(
-    benchmark: Annotated[Path, typer.Argument(metavar="DIR", help="A benchmark in MVRB's layout.")],
-    task: Annotated[
-        list[str] | None, typer.Option("--task", metavar="NAME", help="Only tasks whose names hold this; may be given again.")
-    ] = None,
+    benchmark: Annotated[str, typer.Argument(metavar="DIR", help="A benchmark in MVRB's layout: a folder, or owner/name on a hub.")],
+    task: TaskOption = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", metavar="NAME", help="A model, a model folder, random, grey or ocr-bm25; may be given again."),
+        typer.Option("--model", metavar="NAME", help="A model, a model folder, random, grey, ocr-bm25 …; may be given again."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write MODEL.json there, for `visir report`.")
     ] = None,
-    cache: Annotated[Path | None, typer.Option("--cache", metavar="FILE", help="Where vectors are kept (else your cache folder).")] = None,
+    device: DeviceOption = "auto",
+    cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure models on a benchmark.
 
     Prints Recall@1 and its 95 % interval by meta-task and task. With several models, also how likely chance alone would part
-    each from the first.
+    each from the first; with --json, one object holds them all.
     """
     from visir.mvrb.baselines import load_retriever
     from visir.mvrb.cache import Cache
     from visir.mvrb.data import Benchmark
-    from visir.mvrb.evaluate import evaluate, paired_test
+    from visir.mvrb.evaluate import evaluate, paired_test, prepare
+    from visir.mvrb.hub import find_benchmark
+    from visir.mvrb.report import save, table
     from visir.unise.embedder import DEFAULT_MODEL
 
-    data = Benchmark(benchmark)
-    tasks = data.chosen(task or [])
+    vectors = Cache(cache or default_cache())
+    data = Benchmark(find_benchmark(benchmark, say), vectors)
+    tasks = prepare(data, data.chosen(task or []), say)
     say(f"measuring {len(tasks)} tasks of {benchmark}")
-    vectors = Cache(cache or _cache_folder() / "vectors.sqlite")
     evaluations = []
     for name in model or [DEFAULT_MODEL]:
-        evaluation = evaluate(data, load_retriever(name, vectors), tasks, say)
-        evaluations.append(evaluation)
+        evaluations.append(evaluate(tasks, load_retriever(name, vectors, device), say))
         if output is not None:
-            output.mkdir(parents=True, exist_ok=True)
-            safe = "".join(letter if letter.isalnum() or letter in "-._" else "_" for letter in evaluation.model)
-            facts = {**evaluation.as_json(details=True), "benchmark": str(benchmark.resolve())}
-            (output / f"{safe}.json").write_text(json.dumps(facts, ensure_ascii=False) + "\n", encoding="utf-8")
+            say(f"wrote {save(evaluations[-1], data.folder, output)}")
     vectors.close()
+    first, *others = evaluations
+    chances = [(other, paired_test(first, other)) for other in others]
     if as_json:
-        shown = [evaluation.as_json() for evaluation in evaluations]
-        print_json(shown[0] if len(shown) == 1 else shown)
+        paired = [{"models": [first.model, other.model], "p": chance} for other, chance in chances]
+        print_json({"models": [item.as_json() for item in evaluations], "paired": paired} if others else first.as_json())
         return
-    from visir.mvrb.report import table
-
     print(table(evaluations))
-    for evaluation in evaluations[1:]:
-        chance = paired_test(evaluations[0], evaluation)
-        print(f"\n{evaluations[0].model} against {evaluation.model}: p = {chance:.4f} (paired randomisation test)")
+    for other, chance in chances:
+        print(f"\n{first.model} against {other.model}: p = {chance:.4f} (paired randomisation test)")
 
 
-def _cache_folder() -> Path:
+def default_cache() -> Path:
+    """Return where vectors and texts are kept unless the user names another place."""
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or str(Path.home() / ".cache")
-    return Path(base) / "visir"
+    return Path(base) / "visir" / "vectors.sqlite"

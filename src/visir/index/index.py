@@ -144,16 +144,21 @@ class Index:
         finally:
             pages.close()  # type: ignore[attr-defined]
 
-    def add(self, *sources: str | os.PathLike[str], listeners: Listeners | None = None) -> Summary:
+    def add(self, *sources: str | os.PathLike[str], listeners: Listeners | None = None, remember: bool = True) -> Summary:
         """Index files, folders and web addresses, and remember them for `refresh`.
 
         Unchanged files cost nothing; documents whose files are gone from these folders are removed.
+
+        Args:
+            sources: what to index.
+            listeners: told about progress and failures.
+            remember: without it `refresh` does not know the sources; for files that lie in a folder that was added.
 
         Raises:
             StoreError: a source does not exist.
         """
         roots = [self.root_of(source) for source in sources]
-        for root in roots:
+        for root in roots if remember else ():
             self.store.add_root(root)
         return refreshing.refresh(self.store, self.embedder, self._worker, roots, listeners or Listeners())
 

@@ -19,6 +19,7 @@ from visir.index.paths import is_address, is_below, name_of, path_of
 from visir.index.store import Document, Store, new_edition, pack_boxes
 from visir.screenshot import Screenshot
 from visir.unise.embedder import Embedder
+from visir.unise.regions import RegionEmbedder
 
 _EMBED_PAGES = 16
 _COMMIT_PAGES = 256
@@ -120,9 +121,8 @@ class _Batch:
         for (edition, shot, columns), vector in zip(self.pages, vectors, strict=True):
             self.store.put_picture(edition, shot)
             boxes = pack_boxes([word.box for word in shot.words])
-            self.rows.append(
-                {"edition": edition, "page": shot.page, "title": shot.title, "text": shot.text, "boxes": boxes, "vector": vector, **columns}
-            )
+            row = {"edition": edition, "page": shot.page, "title": shot.title, "text": shot.text, "boxes": boxes, "vector": vector}
+            self.rows.append(row | columns)
         self.pages = []
 
     def commit(self) -> None:
@@ -247,9 +247,10 @@ class _Run:
         source = file.name if is_address(file.name) else str(file.path)
         try:
             for shot in self.worker.capture(source):
-                columns = {"path": file.name, "type": kind, "date": shot.date or changed, "language": guess_language(shot.text)}
-                self.batch.add(edition, shot, columns)
                 pages, wordless, title = pages + 1, wordless + (not shot.words), title or shot.title
+                shot, regions = self._read(shot)
+                columns = {"path": file.name, "type": kind, "date": shot.date or changed, "language": guess_language(shot.text)}
+                self.batch.add(edition, shot, {**columns, "regions": regions})
                 self.summary.pages += 1
                 self.listeners.progress(self.summary)
         except PartialCaptureError as error:
@@ -264,7 +265,7 @@ class _Run:
         else:
             self.summary.indexed += 1
         state = "partial" if reason else "ok"
-        if state == "ok" and wordless and self.worker.options.ocr and find_tesseract() is None:
+        if state == "ok" and wordless and self.worker.options.ocr and find_tesseract() is None and not self._reader:
             # Not a failure: its pictures are kept, and it is read as soon as there is something to read it with.
             state, reason = (
                 "unread",
@@ -272,6 +273,18 @@ class _Run:
             )
         self.batch.finish(Document(file.name, edition, kind, file.size, file.mtime, content, pages, state, reason, title, _now()), before)
         self._optimise_now_and_then(pages)
+
+    @property
+    def _reader(self) -> RegionEmbedder | None:
+        """The model, if it reads pictures by itself."""
+        embedder = self.batch.embedder
+        return embedder if isinstance(embedder, RegionEmbedder) else None
+
+    def _read(self, shot: Screenshot) -> tuple[Screenshot, bytes]:
+        """Have the model read a page whose source tells no words; returns the page with its words, and its regions packed."""
+        if shot.words or self._reader is None:
+            return shot, b""
+        return self._reader.read(shot), self._reader.encode_regions([shot])[0].pack()
 
     def _fail(self, file: _Found, before: Document | None, content: str, error: CaptureError) -> None:
         self.listeners.failure(file.name, error.reason)

@@ -7,7 +7,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +19,7 @@ from visir.index.language import stop_words
 from visir.index.store import Store, one_of, unpack_boxes
 from visir.screenshot import Box, Hit, Query
 from visir.unise.embedder import Embedder
+from visir.unise.regions import RegionEmbedder, RegionQuery, Regions
 
 _CANDIDATES = 50
 _SNIPPET_WORDS = 32
@@ -58,6 +59,8 @@ def search(store: Store, embedder: Embedder, query: Query, options: SearchOption
     tokens = _telling_tokens(query.text) if options.words else ()
     count = max(_CANDIDATES, 2 * wanted)
     candidates = _candidates(store, vector, tokens, count, options.where)
+    if options.words and isinstance(embedder, RegionEmbedder) and any(row.columns["regions"] for row in candidates):
+        _match_regions(candidates, embedder.encode_query_regions(replace(query, text=" ".join(tokens))))
     page_tokens = {row.id: frozenset(tokens_of(row.text)) | frozenset(tokens_of(row.title)) for row in candidates if row.relevance}
     weights = _weights(query, tokens)
     curve = embedder.calibration.curve(query)
@@ -76,12 +79,16 @@ class _Candidate:
         columns: what the table holds of it.
         cosine: similarity of its vector to the query's.
         relevance: BM25 of the query's words on it, as a share of the best page's.
+        chance: that its picture shows the query's words, where it was read off the picture.
+        places: where it shows them.
     """
 
     id: int
     columns: dict[str, Any]
     cosine: float
     relevance: float
+    chance: float = 0.0
+    places: tuple[Box, ...] = ()
 
     @property
     def text(self) -> str:
@@ -105,6 +112,15 @@ def _candidates(store: Store, vector: np.ndarray, tokens: Sequence[str], count: 
     return [
         _Candidate(row["_rowid"], row, float(cosine), relevance.get(row["_rowid"], 0.0)) for row, cosine in zip(rows, cosines, strict=True)
     ]
+
+
+def _match_regions(candidates: Sequence[_Candidate], query: RegionQuery) -> None:
+    """Look for a query's words among what was seen on pages that have no words of their own."""
+    for row in candidates:
+        if row.columns["regions"]:
+            regions = Regions.unpack(row.columns["regions"])
+            row.chance, places = query.match(regions)
+            row.places = tuple(_box(regions.boxes[number]) for number in places)
 
 
 def _alive(store: Store, find: Callable[[str | None], pa.Table], where: str) -> pa.Table:
@@ -137,7 +153,7 @@ def _score(
 ) -> float:
     """Join the two kinds of evidence as independent ones, 0 to 1: what neither proves stays open."""
     by_words, by_meaning = weights
-    words = coverage(tokens, on_page) * (1 + row.relevance) / 2
+    words = max(coverage(tokens, on_page) * (1 + row.relevance), row.chance * (1 + row.chance)) / 2
     return 1 - (1 - by_words * words) * (1 - by_meaning * _meaning(row.cosine, curve))
 
 
@@ -148,6 +164,7 @@ def _hit(store: Store, tokens: Sequence[str], score: float, row: _Candidate) -> 
     found = [not wanted.isdisjoint(tokens_of(word)) for word in words]
     boxes = unpack_boxes(columns["boxes"])
     marked = tuple(_box(boxes[number]) for number, hit in enumerate(found) if hit) if len(boxes) == len(words) else ()
+    marked = row.places or marked
     snippet, marks = _snippet(words, found)
     picture = str(store.picture(columns["edition"], columns["page"]))
     return Hit(columns["path"], columns["page"], round(100 * score, 1), row.title, snippet, marks, marked, picture)

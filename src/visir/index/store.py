@@ -2,7 +2,7 @@
 
     INDEX/index.json             model, version of this layout, the folders that were indexed
     INDEX/documents.lance        a row a document: where it is, what it looked like, how capturing it went
-    INDEX/pages.lance            a row a page: words, boxes, vector
+    INDEX/pages.lance            a row a page: words, boxes, vector, and regions where the words were read off the picture
     INDEX/pictures/EDITION/N.jpg the picture of page N
     INDEX/writers/               a locked file for each process that is indexing
 
@@ -16,6 +16,7 @@ import logging
 import os
 import random
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -38,15 +39,19 @@ from visir.errors import QueryError, StoreError
 from visir.index.locks import LockedFile
 from visir.screenshot import Box, Screenshot
 
-LAYOUT = 1
+LAYOUT = 2
 VECTOR_INDEX_ROWS = 10_000
 _KEEP_VERSIONS = timedelta(minutes=5)
 _MAX_INDEX_PARTS = 8
+_UNKNOWN_ROWS = 256
+_MAX_PIECES = 64
 # All partitions of an index up to two million pages: it is the graph within them that saves time.
 _PROBES = 20
 _TRIES = 8
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+_last_edition = 0
+_numbering = threading.Lock()
 
 DOCUMENTS = pa.schema(
     [
@@ -78,6 +83,7 @@ def page_schema(dim: int) -> pa.Schema:
             ("title", pa.string()),
             ("text", pa.string()),
             ("boxes", pa.binary()),
+            ("regions", pa.binary()),
             ("vector", pa.list_(pa.float32(), dim)),
         ]
     )
@@ -120,8 +126,11 @@ class Document:
 
 
 def new_edition() -> int:
-    """Return a number that no other capture has, and that grows with time."""
-    return time.time_ns() // 1_000_000 << 20 | random.getrandbits(20)
+    """Return a number that no other capture has; within a process each is greater than those before."""
+    global _last_edition
+    with _numbering:
+        _last_edition = max(_last_edition + 1, time.time_ns() // 1_000_000 << 20 | random.getrandbits(20))
+        return _last_edition
 
 
 def pack_boxes(boxes: Sequence[Box]) -> bytes:
@@ -366,7 +375,10 @@ class Store:
         return len(dead)
 
     def optimise(self) -> None:
-        """Bring the search structures up to date, merge small files, and drop versions older than five minutes."""
+        """Bring the search structures up to date, merge small files, and drop versions older than five minutes.
+
+        Does nothing where little has changed: pages that the structures do not know yet are searched one by one.
+        """
         if self._pages.count_rows() == 0:
             return
         with LockedFile(self.folder / "optimise.lock", wait=False) as mine:
@@ -381,13 +393,23 @@ class Store:
             ):
                 if not self._has_index(column):
                     self._create_index(column, config)
+            if not self._is_upkeep_due():
+                return
+            for table in (self._pages, self._documents):
+                with suppress(RuntimeError, ValueError, OSError):  # another process's commit came between; the next time will do
+                    table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+            # Last: an index that is there while files are merged has to be made anew with them.
             if self._pages.count_rows() >= VECTOR_INDEX_ROWS and not 0 < self._vector_index_parts() <= _MAX_INDEX_PARTS:
                 partitions = max(1, self._pages.count_rows() // 100_000)
                 config = HnswSq(distance_type="cosine", num_partitions=partitions, m=16, ef_construction=150)
                 self._create_index("vector", config)
-            for table in (self._pages, self._documents):
-                with suppress(RuntimeError, ValueError, OSError):  # another process's commit came between; the next time will do
-                    table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+
+    def _is_upkeep_due(self) -> bool:
+        if self._pages.count_rows() >= VECTOR_INDEX_ROWS and not self._has_index("vector"):
+            return True
+        unknown = self._pages.index_stats("edition_idx").num_unindexed_rows
+        pieces = max(table.stats()["fragment_stats"]["num_fragments"] for table in (self._pages, self._documents))
+        return bool(unknown > max(_UNKNOWN_ROWS, self._pages.count_rows() // 200) or pieces > _MAX_PIECES)
 
     def _vector_index_parts(self) -> int:
         """Count the parts of the vector index: each `optimise` adds one for the rows that are new, and each costs every query."""

@@ -13,9 +13,13 @@ class Cache:
 
     Args:
         path: an SQLite file, made if missing.
+
+    Attributes:
+        computed: how many values were not there and had to be computed.
     """
 
     def __init__(self, path: Path) -> None:
+        self.computed = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(path, timeout=60)
@@ -43,6 +47,7 @@ class Cache:
             found.update(self._base.execute(f"SELECT key, value FROM entries WHERE key IN ({marks})", part).fetchall())
         first = {key: position for position, key in reversed(list(enumerate(keys))) if key not in found}
         missing = sorted(first.values())
+        self.computed += len(missing)
         for start in range(0, len(missing), batch):
             positions = missing[start : start + batch]
             fresh = list(zip((keys[position] for position in positions), compute(positions), strict=True))

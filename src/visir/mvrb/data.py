@@ -4,82 +4,24 @@
     DIR/Meta_Task/Sub_Task/corpus.jsonl   rows with text, image, content
     DIR/Images.zip, or the pictures in folders
 
-How ``target`` points into the corpus is nowhere written down: row numbers, picture paths and content strings, one or several,
-are all accepted. The data decide: the first way that fits every query of the task is taken.
+Rows may carry an ``id`` of their own. `visir.mvrb.targets` says how ``target`` is read.
 """
 
 import hashlib
 import json
-import threading
-import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from visir.errors import BenchmarkError
-from visir.mvrb.tasks import meta_task_of
+from visir.mvrb.cache import Cache
+from visir.mvrb.pictures import Pictures, PictureSource
+from visir.mvrb.targets import Names, resolve
+from visir.mvrb.tasks import instruction_of, meta_task_of
 from visir.screenshot import Query, Screenshot
-from visir.unise.instructions import BY_META_TASK, SEARCH
-
-
-class Pictures:
-    """The pictures of a benchmark, by the paths that its rows name.
-
-    Args:
-        folder: the benchmark; pictures lie in it, or in zip files in it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._archives = sorted(folder.glob("*.zip"))
-        self._opened = threading.local()
-
-    @cached_property
-    def _members(self) -> dict[str, tuple[int, str]]:
-        """Member of an archive by its whole path and by every shorter tail of it."""
-        found: dict[str, tuple[int, str]] = {}
-        for number, archive in enumerate(self._archives):
-            try:
-                with zipfile.ZipFile(archive) as opened:
-                    names = opened.namelist()
-            except zipfile.BadZipFile as error:
-                raise BenchmarkError(f"{archive} is damaged: {error}; fetch it again") from error
-            for name in names:
-                parts = name.split("/")
-                for start in range(len(parts)):
-                    found.setdefault("/".join(parts[start:]), (number, name))
-        return found
-
-    def read(self, path: str, where: str) -> bytes:
-        """Return a picture's bytes.
-
-        Args:
-            path: as a row names it.
-            where: file and line of that row, for the error.
-
-        Raises:
-            BenchmarkError: there is no such picture.
-        """
-        plain = path.replace("\\", "/").lstrip("./")
-        for place in (self._folder / plain, self._folder / "Images" / plain, self._folder / "images" / plain):
-            if place.is_file() and place.resolve().is_relative_to(self._folder.resolve()):
-                return place.read_bytes()
-        parts = plain.split("/")
-        for start in range(len(parts)):
-            if (member := self._members.get("/".join(parts[start:]))) is not None:
-                return self._archive(member[0]).read(member[1])
-        raise BenchmarkError(f"{where}: there is no picture {path!r}, neither in {self._folder} nor in a zip file there")
-
-    def _archive(self, number: int) -> zipfile.ZipFile:
-        # A zip file's handle has one position: each thread reads through its own.
-        if not hasattr(self._opened, "archives"):
-            self._opened.archives = {}
-        if number not in self._opened.archives:
-            self._opened.archives[number] = zipfile.ZipFile(self._archives[number])
-        archive: zipfile.ZipFile = self._opened.archives[number]
-        return archive
 
 
 @dataclass(frozen=True)
@@ -91,12 +33,14 @@ class Row:
         picture: path of its picture, or empty.
         where: file and line.
         pictures: where pictures come from.
+        language: ISO 639-1 code where its row says one (``language`` or ``lang``), else empty.
     """
 
     text: str
     picture: str
     where: str
-    pictures: Pictures
+    pictures: PictureSource
+    language: str = ""
 
     def screenshot(self) -> Screenshot:
         """Return its picture."""
@@ -110,6 +54,16 @@ class Row:
         """Return it as a candidate."""
         return self.screenshot() if self.picture else self.text
 
+    @property
+    def kind(self) -> str:
+        """``text``, ``image`` or ``image+text``."""
+        return "+".join(kind for kind, there in (("image", self.picture), ("text", self.text)) if there)
+
+    @property
+    def digest(self) -> bytes:
+        """Digest of its picture's bytes; empty where it has none."""
+        return self.pictures.digest(self.picture, self.where) if self.picture else b""
+
 
 @dataclass(frozen=True)
 class TaskData:
@@ -120,9 +74,9 @@ class TaskData:
         meta: ``SR``, ``CSR``, ``SQA``, ``OVC`` or ``other``.
         instruction: what models that follow instructions are told.
         queries: the queries.
-        candidates: the candidates.
+        candidates: the candidates; texts that stand in the corpus several times are one.
         targets: for each query the row numbers of its right candidates.
-        digest: digest of both files.
+        files: digest of both files.
     """
 
     name: str
@@ -131,18 +85,41 @@ class TaskData:
     queries: list[Row]
     candidates: list[Row]
     targets: list[frozenset[int]]
-    digest: str
+    files: bytes
 
     @property
     def query_kind(self) -> str:
         """``text``, ``image`` or ``image+text``: what most queries are made of."""
-        first = self.queries[0]
-        return "+".join(kind for kind, there in (("image", first.picture), ("text", first.text)) if there)
+        return Counter(row.kind for row in self.queries).most_common(1)[0][0]
 
     @property
     def candidate_kind(self) -> str:
-        """``image`` or ``text``."""
-        return "image" if self.candidates[0].picture else "text"
+        """``image`` or ``text``: what most candidates are."""
+        return Counter(row.kind for row in self.candidates).most_common(1)[0][0]
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the rows and of every picture that they name."""
+        state = hashlib.blake2b(self.files, digest_size=8)
+        for row in (*self.queries, *self.candidates):
+            state.update(row.digest)
+        return state.hexdigest()
+
+    def check(self, note: Callable[[int], None] = lambda done: None) -> None:
+        """Make sure that every picture is there and whole.
+
+        Args:
+            note: called with the number of pictures read so far.
+
+        Raises:
+            BenchmarkError: one is not; its file and line are given.
+        """
+        wanted: dict[PictureSource, list[tuple[str, str]]] = {}
+        for row in (*self.queries, *self.candidates):
+            if row.picture:
+                wanted.setdefault(row.pictures, []).append((row.picture, row.where))
+        for pictures, places in wanted.items():
+            pictures.check(places, note)
 
 
 class Benchmark:
@@ -150,22 +127,29 @@ class Benchmark:
 
     Args:
         folder: a folder with ``query.jsonl`` and ``corpus.jsonl`` somewhere below it.
+        cache: remembers which pictures were found whole.
 
     Raises:
         BenchmarkError: there are no tasks in it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache: Cache | None = None) -> None:
         self.folder = folder
-        self._places = {
-            self._name(path.parent): path.parent for path in sorted(folder.rglob("query.jsonl")) if (path.parent / "corpus.jsonl").exists()
-        }
+        if not folder.is_dir():
+            raise BenchmarkError(f"there is no folder {folder}")
+        self._places: dict[str, Path] = {}
+        for path in sorted(folder.rglob("query.jsonl")):
+            if not (path.parent / "corpus.jsonl").exists():
+                raise BenchmarkError(f"{path} has no corpus.jsonl beside it")
+            self._places[self._name(path.parent)] = path.parent
         if not self._places:
             raise BenchmarkError(f"{folder} holds no tasks: Meta_Task/Sub_Task/query.jsonl with corpus.jsonl beside it were looked for")
-        self._pictures = Pictures(folder)
+        self._pictures = Pictures(folder, cache)
 
     def _name(self, place: Path) -> str:
-        return "/".join(place.relative_to(self.folder).parts[-2:]) or place.name
+        parts = place.relative_to(self.folder).parts
+        short = "/".join((self.folder.resolve().name, *parts)[-2:])
+        return short if short not in self._places else "/".join(parts)
 
     @property
     def names(self) -> list[str]:
@@ -184,33 +168,34 @@ class Benchmark:
         return [name for name in self.names if not patterns or any(pattern.lower() in name.lower() for pattern in patterns)]
 
     def task(self, name: str) -> TaskData:
-        """Read one task.
+        """Read one task; its pictures stay where they are until `TaskData.check` or a row's picture is asked for.
 
         Raises:
             BenchmarkError: a file is broken; its name and line are given.
         """
-        place = self._places[name]
-        query_file, corpus_file = place / "query.jsonl", place / "corpus.jsonl"
-        candidates = [self._candidate(row, where) for row, where in _rows(corpus_file)]
-        raw_queries = list(_rows(query_file))
-        queries = [self._row(_text(row, "q_text"), _text(row, "q_image"), where) for row, where in raw_queries]
-        if not queries or not candidates:
-            raise BenchmarkError(f"{query_file if not queries else corpus_file} is empty")
-        contents = [_text(row, "content") for row, _ in _rows(corpus_file)]
-        targets = _resolve([(row.get("target"), where) for row, where in raw_queries], candidates, contents)
-        digest = hashlib.blake2b(query_file.read_bytes() + corpus_file.read_bytes(), digest_size=8).hexdigest()
-        shape = TaskData(name, "", "", queries, candidates, targets, digest)
-        meta = meta_task_of(name.split("/")[0], shape.query_kind, shape.candidate_kind)
-        return TaskData(name, meta, BY_META_TASK.get(meta, SEARCH), queries, candidates, targets, digest)
+        query_file, corpus_file = self._places[name] / "query.jsonl", self._places[name] / "corpus.jsonl"
+        asked, offered = _rows(query_file), _rows(corpus_file)
+        queries = [self._row(_text(row, "q_text"), _text(row, "q_image"), where, row) for row, where in asked]
+        candidates = [self._candidate(row, where) for row, where in offered]
+        names = [
+            Names(_id(row), candidate.picture, (candidate.text, _text(row, "text"), _text(row, "content")))
+            for (row, _), candidate in zip(offered, candidates, strict=True)
+        ]
+        targets = resolve([(row.get("target"), where) for row, where in asked], names)
+        candidates, targets = _merged(candidates, targets)
+        files = hashlib.blake2b(query_file.read_bytes() + b"\0" + corpus_file.read_bytes(), digest_size=8).digest()
+        shape = TaskData(name, "", "", queries, candidates, targets, files)
+        meta = meta_task_of(name.split("/")[-2] if "/" in name else "", shape.query_kind, shape.candidate_kind)
+        return replace(shape, meta=meta, instruction=instruction_of(meta))
 
     def _candidate(self, row: dict[str, Any], where: str) -> Row:
         picture = _text(row, "image")
-        return self._row("" if picture else _text(row, "text") or _text(row, "content"), picture, where)
+        return self._row("" if picture else _text(row, "text") or _text(row, "content"), picture, where, row)
 
-    def _row(self, text: str, picture: str, where: str) -> Row:
+    def _row(self, text: str, picture: str, where: str, raw: dict[str, Any]) -> Row:
         if not text and not picture:
             raise BenchmarkError(f"{where}: neither a text nor a picture")
-        return Row(text, picture, where, self._pictures)
+        return Row(text, picture, where, self._pictures, _text(raw, "language") or _text(raw, "lang"))
 
 
 def _text(row: dict[str, Any], key: str) -> str:
@@ -218,51 +203,57 @@ def _text(row: dict[str, Any], key: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BenchmarkError(f"{where}: not a line of JSON: {error.msg}") from error
-            if not isinstance(row, dict):
-                raise BenchmarkError(f"{where}: not a JSON object")
-            yield row, where
+def _id(row: dict[str, Any]) -> str:
+    value = row.get("id")
+    return str(value).strip() if isinstance(value, str | int) else ""
 
 
-def _resolve(raw: Sequence[tuple[Any, str]], candidates: Sequence[Row], contents: Sequence[str]) -> list[frozenset[int]]:
-    """Turn targets into row numbers, by the first way that fits all of them."""
-    targets = [(value if isinstance(value, list) else [value], where) for value, where in raw]
-    by_path: dict[str, list[int]] = {}
-    by_text: dict[str, list[int]] = {}
-    for number, (candidate, content) in enumerate(zip(candidates, contents, strict=True)):
-        if candidate.picture:
-            for key in {candidate.picture, candidate.picture.split("/")[-1]}:
-                by_path.setdefault(key, []).append(number)
-        for key in {content, candidate.text} - {""}:
-            by_text.setdefault(key, []).append(number)
-    ways: tuple[Callable[[Any], list[int]], ...] = (
-        lambda value: [int(value)] if _is_number(value) and 0 <= int(value) < len(candidates) else [],
-        lambda value: (by_path.get(str(value)) or by_path.get(str(value).split("/")[-1], [])) if value else [],
-        lambda value: by_text.get(str(value).strip(), []) if value else [],
-    )
-    farthest = -1
-    for way in ways:
-        found: list[frozenset[int]] = []
-        for values, _ in targets:
-            numbers = [way(value) for value in values]
-            if not numbers or not all(numbers):
-                break
-            found.append(frozenset(number for some in numbers for number in some))
-        if len(found) == len(targets):
-            return found
-        farthest = max(farthest, len(found))
-    value, where = raw[farthest]
-    raise BenchmarkError(f"{where}: target {json.dumps(value, ensure_ascii=False)[:80]} is no row number, picture or content of the corpus")
+def _rows(path: Path) -> list[tuple[dict[str, Any], str]]:
+    """Return the rows of a file, each with its file and line; there is at least one, and no id stands twice."""
+    rows = list(_parsed(path))
+    if not rows:
+        raise BenchmarkError(f"{path} is empty")
+    seen: dict[str, str] = {}
+    for row, where in rows:
+        if (name := _id(row)) and (before := seen.setdefault(name, where)) != where:
+            raise BenchmarkError(f"{where}: the id {name!r} stands in {before} too")
+    return rows
 
 
-def _is_number(value: Any) -> bool:
-    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, str) and value.strip().isdigit())
+def _parsed(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    try:
+        # Not splitlines: a row may hold U+2028 and its like inside a string.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        broken = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise BenchmarkError(f"{path}:{broken}: not UTF-8 text") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise BenchmarkError(f"{where}: not a line of JSON: {error.msg}") from error
+        if not isinstance(row, dict):
+            raise BenchmarkError(f"{where}: not a JSON object")
+        yield row, where
+
+
+def _merged(candidates: list[Row], targets: list[frozenset[int]]) -> tuple[list[Row], list[frozenset[int]]]:
+    """Make one of candidates whose text is the same: nothing could tell them apart, so either is right where one is.
+
+    Raises:
+        BenchmarkError: the same picture stands in the corpus twice.
+    """
+    place: dict[tuple[str, str], int] = {}
+    kept: list[Row] = []
+    number_of: list[int] = []
+    for row in candidates:
+        number = place.setdefault((row.text, row.picture), len(kept))
+        if number < len(kept) and row.picture:
+            raise BenchmarkError(f"{row.where}: the picture {row.picture!r} stands in {kept[number].where} too: leave one out")
+        if number == len(kept):
+            kept.append(row)
+        number_of.append(number)
+    return kept, [frozenset(number_of[number] for number in right) for right in targets]

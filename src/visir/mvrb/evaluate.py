@@ -9,21 +9,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ir_measures
 import numpy as np
-from ir_measures import RR, R, nDCG
-from numpy.typing import NDArray
 
+from visir.errors import BenchmarkError, ModelError
 from visir.mvrb.data import Benchmark, TaskData
-from visir.mvrb.retriever import Retriever
+from visir.mvrb.measures import MEASURES, interval_of, measure, paired_p, resampled
+from visir.mvrb.retriever import Progress, Retriever
 from visir.version import code_version
 
-MEASURES = {"recall_at_1": R @ 1, "recall_at_5": R @ 5, "recall_at_10": R @ 10, "ndcg_at_10": nDCG @ 10, "mrr": RR @ 10}
-"""What is measured, by ir-measures; ``recall_at_1`` is the paper's."""
+Tell = Callable[[str], None]
+"""Called with a line of progress now and then."""
 
-_DEPTH = 10
-_RESAMPLES = 1000
-_SEED = 2502
+
+def silent(line: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass
@@ -60,11 +59,12 @@ class Evaluation:
     Args:
         model: its name.
         revision: its version.
-        data: digest of the benchmark's files.
+        data: digest of the benchmark's rows and pictures.
         commit: version of the code.
         tasks: results by task.
         seconds: time taken.
-        peak_memory: most memory that the process held, in bytes.
+        computed: vectors and texts that were computed for it; the others came from the cache.
+        peak_memory: most memory that the process held meanwhile, in bytes.
     """
 
     model: str
@@ -73,12 +73,13 @@ class Evaluation:
     commit: str
     tasks: dict[str, TaskResult]
     seconds: float
+    computed: int
     peak_memory: int
 
     @property
     def meta(self) -> dict[str, dict[str, float]]:
         """Mean of each measure over the tasks of each meta-task."""
-        names = sorted({result.meta for result in self.tasks.values()})
+        names = sorted({result.meta for result in self.tasks.values()}, key=_meta_order)
         return {name: _mean([result.scores for result in self.tasks.values() if result.meta == name]) for name in names}
 
     @property
@@ -86,11 +87,10 @@ class Evaluation:
         """Mean of each measure over the tasks, as in the paper."""
         return _mean([result.scores for result in self.tasks.values()])
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % bootstrap interval of the overall recall_at_1: queries are drawn anew within each task."""
-        draws = np.mean([_resampled(np.array(result.per_query)) for result in self.tasks.values()], axis=0)
-        return _percentiles(draws)
+    def interval(self, meta: str | None = None) -> tuple[float, float]:
+        """Return the 95 % bootstrap interval of recall_at_1, overall or of a meta-task: queries are drawn anew within each task."""
+        results = [result for result in self.tasks.values() if meta in (None, result.meta)]
+        return interval_of(np.mean([resampled(result.per_query, result.task) for result in results], axis=0))
 
     def as_json(self, details: bool = False) -> dict[str, Any]:
         """Return it as one object; with details, single queries too."""
@@ -104,151 +104,163 @@ class Evaluation:
         return {
             "model": self.model,
             "revision": self.revision,
-            "overall": {**self.overall, "interval": self.interval},
-            "meta": self.meta,
+            "overall": {**self.overall, "interval": self.interval()},
+            "meta": {meta: {**scores, "interval": self.interval(meta)} for meta, scores in self.meta.items()},
             "tasks": tasks,
             "data": self.data,
             "commit": self.commit,
             "seconds": self.seconds,
+            "computed": self.computed,
             "peak_memory": self.peak_memory,
         }
 
 
-def evaluate(
-    benchmark: Benchmark, retriever: Retriever, tasks: Sequence[str], tell: Callable[[str], None] = lambda line: None
-) -> Evaluation:
-    """Measure a retriever on tasks of a benchmark.
+def prepare(benchmark: Benchmark, names: Sequence[str], tell: Tell = silent) -> list[TaskData]:
+    """Read tasks and make sure that all their pictures are whole, before anything is computed.
+
+    Raises:
+        BenchmarkError: a file is broken; its name and line are given.
+    """
+    tasks = [benchmark.task(name) for name in names]
+    for task in tasks:
+        ticker = _Ticker(task.name, tell)
+        pictures = sum(bool(row.picture) for row in (*task.queries, *task.candidates))
+        task.check(lambda done, ticker=ticker, pictures=pictures: ticker("looking at pictures", done, pictures))  # type: ignore[misc]
+        digests = [row.digest for row in task.candidates if row.picture]
+        if same := len(digests) - len(set(digests)):
+            tell(f"{task.name}: {same:,} candidates show the same picture as another, byte by byte; at most one of each can be first")
+    return tasks
+
+
+def evaluate(tasks: Sequence[TaskData], retriever: Retriever, tell: Tell = silent) -> Evaluation:
+    """Measure a retriever.
 
     Args:
-        benchmark: the data.
+        tasks: tasks as `prepare` returns them.
         retriever: the system under test.
-        tasks: names of tasks.
         tell: called with a line of progress now and then.
     """
-    started = time.monotonic()
+    started, before = time.monotonic(), retriever.computed
+    _forget_peak_memory()
     results: dict[str, TaskResult] = {}
-    digests = []
-    for number, name in enumerate(tasks, 1):
-        data = benchmark.task(name)
-        digests.append(data.digest)
-        head = f"{retriever.name}: task {number} of {len(tasks)}, {name}"
-        results[name] = _task(data, retriever, _Ticker(head, tell))
-        tell(f"{head}: recall@1 {100 * results[name].scores['recall_at_1']:.1f}")
-    digest = "-".join(digests) if len(digests) == 1 else f"{len(digests)}-{_digest(digests)}"
+    for number, task in enumerate(tasks, 1):
+        head = f"{retriever.name}: task {number} of {len(tasks)}, {task.name}"
+        results[task.name] = _task(task, retriever, _Ticker(head, tell))
+        tell(f"{head}: recall@1 {100 * results[task.name].scores['recall_at_1']:.1f}")
+    digests = [task.digest for task in tasks]
+    digest = digests[0] if len(digests) == 1 else hashlib.blake2b("".join(digests).encode(), digest_size=8).hexdigest()
     return Evaluation(
-        retriever.name, retriever.revision, digest, code_version(), results, round(time.monotonic() - started, 2), _peak_memory()
+        model=retriever.name,
+        revision=retriever.revision,
+        data=digest,
+        commit=code_version(),
+        tasks=results,
+        seconds=round(time.monotonic() - started, 2),
+        computed=retriever.computed - before,
+        peak_memory=peak_memory(),
     )
 
 
 class _Ticker:
-    """Passes progress on, a line every two seconds, with the time left."""
+    """Passes progress on, a line every two seconds, with rate and time left."""
 
-    def __init__(self, head: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, head: str, tell: Tell) -> None:
         self._head = head
         self._tell = tell
         self._said = time.monotonic()
+        self._what = ""
+        self._began = (0.0, 0)
 
     def __call__(self, what: str, done: int, of: int) -> None:
         now = time.monotonic()
-        if now - self._said >= 2:
-            self._said = now
-            self._tell(f"{self._head}: {what} {done:,} of {of:,}")
+        if what != self._what:
+            self._what, self._began = what, (now, done)
+        if now - self._said < 2 or done >= of:
+            return
+        self._said = now
+        rate = (done - self._began[1]) / max(now - self._began[0], 1e-3)
+        left = f", {rate:.1f} a second, {(of - done) / rate:,.0f} s left" if rate else ""
+        self._tell(f"{self._head}: {what} {done:,} of {of:,}{left}")
 
 
-def _task(data: TaskData, retriever: Retriever, progress: Callable[[str, int, int], None]) -> TaskResult:
+def _task(task: TaskData, retriever: Retriever, progress: Progress) -> TaskResult:
     started = time.monotonic()
-    top = best(retriever.score(data, progress), _DEPTH)
-    per_query = measure(top, data.targets)
-    scores = {name: float(np.mean(values)) for name, values in per_query.items()}
-    first = np.array(per_query["recall_at_1"])
+    scores = retriever.score(task, progress)
+    if not np.isfinite(scores).all():
+        raise ModelError(f"{retriever.name} gives scores that are no numbers (NaN or infinite) on {task.name}")
+    top, per_query = measure(scores, task.targets)
     return TaskResult(
-        task=data.name,
-        meta=data.meta,
-        scores=scores,
-        interval=_percentiles(_resampled(first)),
-        per_query=first.tolist(),
+        task=task.name,
+        meta=task.meta,
+        scores={name: float(np.mean(values)) for name, values in per_query.items()},
+        interval=interval_of(resampled(per_query["recall_at_1"], task.name)),
+        per_query=per_query["recall_at_1"],
         top=top.tolist(),
-        queries=len(data.queries),
-        candidates=len(data.candidates),
+        queries=len(task.queries),
+        candidates=len(task.candidates),
         seconds=round(time.monotonic() - started, 3),
     )
 
 
-def best(scores: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
-    """Return the row numbers of the best candidates, best first; among equals the one that comes first in the corpus.
-
-    Args:
-        scores: shape (queries, candidates).
-        depth: how many.
-    """
-    return np.argsort(-scores, axis=1, kind="stable")[:, :depth]
-
-
-def measure(top: NDArray[np.int64], targets: Sequence[frozenset[int]]) -> dict[str, list[float]]:
-    """Return each measure of each query.
-
-    Args:
-        top: row numbers of the best candidates, best first, shape (queries, depth).
-        targets: row numbers of the right ones.
-    """
-    qrels = [ir_measures.Qrel(str(query), str(row), 1) for query, rows in enumerate(targets) for row in rows]
-    # Ranks stand for scores, so that ties stay as they were broken here.
-    run = [ir_measures.ScoredDoc(str(query), str(row), -float(rank)) for query, rows in enumerate(top) for rank, row in enumerate(rows)]
-    values = {measure: [0.0] * len(targets) for measure in MEASURES.values()}
-    for metric in ir_measures.iter_calc(list(MEASURES.values()), qrels, run):
-        values[metric.measure][int(metric.query_id)] = metric.value
-    return {name: values[measure] for name, measure in MEASURES.items()}
-
-
-def paired_test(one: Evaluation, other: Evaluation, rounds: int = 10_000) -> float:
+def paired_test(one: Evaluation, other: Evaluation) -> float:
     """Return the p-value of a paired randomisation test: how often would chance part their overall recall_at_1 as far?
 
-    Both must have been measured on the same tasks. Signs of the queries' differences are drawn at random, within each task.
+    Raises:
+        BenchmarkError: they were measured on different data.
     """
-    rng = np.random.default_rng(_SEED)
-    seen = np.zeros(rounds)
-    truth = 0.0
-    for name, result in one.tasks.items():
-        difference = np.array(result.per_query) - np.array(other.tasks[name].per_query)
-        truth += difference.mean()
-        differing = difference[difference != 0]
-        if len(differing):
-            signs = rng.choice((-1.0, 1.0), size=(rounds, len(differing)))
-            seen += signs @ differing / len(difference)
-    return float((1 + np.sum(np.abs(seen) >= abs(truth) - 1e-12)) / (rounds + 1))
+    if one.data != other.data or one.tasks.keys() != other.tasks.keys():
+        raise BenchmarkError(f"{one.model} and {other.model} were measured on different data")
+    return paired_by_query(one, other)
+
+
+def paired_by_query(one: Evaluation, other: Evaluation) -> float:
+    """Return the p-value of the test where the data were changed on purpose: the same queries, in the same order, asked otherwise."""
+    return paired_p([np.array(result.per_query) - np.array(other.tasks[name].per_query) for name, result in one.tasks.items()])
 
 
 def load(path: Path) -> Evaluation:
-    """Read an evaluation that was written with details."""
-    raw = json.loads(path.read_text(encoding="utf-8"))
-    tasks = {}
-    for name, facts in raw["tasks"].items():
-        scores = {measure: facts.pop(measure) for measure in MEASURES}
-        tasks[name] = TaskResult(scores=scores, **{**facts, "interval": tuple(facts["interval"])})
-    return Evaluation(raw["model"], raw["revision"], raw["data"], raw["commit"], tasks, raw["seconds"], raw["peak_memory"])
+    """Read an evaluation that was written with details.
+
+    Raises:
+        BenchmarkError: it is no such file.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        tasks = {}
+        for name, facts in raw["tasks"].items():
+            scores = {measure: facts.pop(measure) for measure in MEASURES}
+            tasks[name] = TaskResult(scores=scores, **{**facts, "interval": tuple(facts["interval"])})
+        rest = {key: raw[key] for key in ("model", "revision", "data", "commit", "seconds", "computed", "peak_memory")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BenchmarkError(f"{path} is nothing that `visir eval -o` of this version wrote") from error
+    return Evaluation(tasks=tasks, **rest)
 
 
 def _mean(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([score[name] for score in scores])) for name in MEASURES}
 
 
-def _resampled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    rng = np.random.default_rng(_SEED)
-    drawn: NDArray[np.float64] = rng.choice(values, size=(_RESAMPLES, len(values))).mean(axis=1)
-    return drawn
+def _meta_order(meta: str) -> tuple[int, str]:
+    order = ("SR", "CSR", "SQA", "OVC")
+    return (order.index(meta) if meta in order else len(order), meta)
 
 
-def _percentiles(draws: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return float(low), float(high)
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def _digest(parts: Sequence[str]) -> str:
-    return hashlib.blake2b("".join(parts).encode(), digest_size=8).hexdigest()
+def _forget_peak_memory() -> None:
+    """Begin the peak anew where the system can (Linux); elsewhere it is that of the whole process."""
+    try:
+        _RESET.write_text("5")
+    except OSError:
+        return
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """Return the most memory that the process has held, in bytes; 0 where the system does not tell."""
+    if _STATUS.exists():
+        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
     if sys.platform == "win32":
         return 0
     import resource

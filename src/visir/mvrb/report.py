@@ -36,7 +36,7 @@ def table(evaluations: Sequence[Evaluation]) -> str:
     head = f"| Recall@1, % | {' | '.join(evaluation.model for evaluation in evaluations)} |"
     lines = [head, "|---|" + "--:|" * len(evaluations)]
     lines.append(
-        _line("**overall**", [_with_interval(evaluation.overall["recall_at_1"], evaluation.interval) for evaluation in evaluations])
+        _line("**overall**", [_with_interval(evaluation.overall["recall_at_1"], evaluation.interval()) for evaluation in evaluations])
     )
     for meta in first.meta:
         lines.append(_line(f"**{meta}**", [f"{100 * evaluation.meta[meta]['recall_at_1']:.1f}" for evaluation in evaluations]))
@@ -54,6 +54,26 @@ def _line(name: str, cells: Sequence[str]) -> str:
 
 def _with_interval(value: float, interval: tuple[float, float]) -> str:
     return f"{100 * value:.1f} ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
+
+
+def save(evaluation: Evaluation, benchmark: Path, folder: Path) -> Path:
+    """Write an evaluation to ``MODEL.json``, for `write`; returns its path.
+
+    Where another model of the same name was measured before, the revision joins the file's name.
+
+    Args:
+        evaluation: what was measured.
+        benchmark: the benchmark's folder.
+        folder: where to, made if missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    safe = "".join(letter if letter.isalnum() or letter in "-._" else "_" for letter in evaluation.model)
+    path = folder / f"{safe}.json"
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")).get("revision") != evaluation.revision:
+        path = folder / f"{safe}-{evaluation.revision}.json"
+    facts = {**evaluation.as_json(details=True), "benchmark": str(benchmark.resolve())}
+    path.write_text(json.dumps(facts, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
 
 
 def write(results: Sequence[Path], folder: Path) -> list[Path]:
@@ -110,7 +130,7 @@ def _leaderboard(evaluations: Sequence[Evaluation]) -> Iterator[str]:
     metas = list(evaluations[0].meta)
     yield f"<h2>Recall@1, %</h2><table><tr><th>model<th>overall<th>interval{''.join(f'<th>{meta}' for meta in metas)}<th>commit</tr>"
     for item in evaluations:
-        low, high = item.interval
+        low, high = item.interval()
         cells = "".join(f"<td>{100 * item.meta[meta]['recall_at_1']:.1f}" for meta in metas)
         head = f"<td>{html.escape(item.model)}<td>{100 * item.overall['recall_at_1']:.1f}<td>{100 * low:.1f} to {100 * high:.1f}"
         yield f"<tr>{head}{cells}<td>{item.commit}</tr>"

@@ -18,10 +18,15 @@ class Retriever(Protocol):
     Attributes:
         name: its name in tables.
         revision: what tells its versions apart.
+        computed: vectors and texts that it had to compute so far.
     """
 
     name: str
     revision: str
+
+    @property
+    def computed(self) -> int:
+        """Vectors and texts that it had to compute so far; the others came from its cache."""
 
     def score(self, task: TaskData, progress: Progress) -> NDArray[np.float32]:
         """Return how well each candidate answers each query, shape (queries, candidates); higher is better."""

@@ -7,7 +7,7 @@ data come from its folders, so nothing below depends on them.
 
 from dataclasses import dataclass
 
-from visir.unise.instructions import BY_META_TASK
+from visir.unise.instructions import BY_META_TASK, SEARCH
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Task:
         query: what a query is made of: ``text``, ``image`` or ``image+text``.
         candidate: what is found: ``image`` or ``text``.
         instruction: what models that follow instructions are told.
+        metric: what the paper reports.
     """
 
     meta: str
@@ -27,16 +28,33 @@ class Task:
     query: str
     candidate: str
     instruction: str
+    metric: str = "recall_at_1"
 
 
-_SHAPES = {"SR": ("text", "image"), "CSR": ("image+text", "image"), "SQA": ("image+text", "text"), "OVC": ("image", "text")}
-_NAMES = {
-    "SR": ("product", "paper", "repo", "news", "chart", "document", "slide"),
-    "CSR": ("product-discovery", "news-to-wiki", "knowledge-relation", "wiki-to-product"),
-    "SQA": ("product-qa", "news-qa", "wiki-qa", "paper-qa", "repo-qa"),
-    "OVC": ("product-classification", "news-topics", "academic-fields", "knowledge-classification"),
-}
-TASKS = tuple(Task(meta, name, *_SHAPES[meta], BY_META_TASK[meta]) for meta, names in _NAMES.items() for name in names)
+_SR, _CSR, _SQA, _OVC = (BY_META_TASK[meta] for meta in ("SR", "CSR", "SQA", "OVC"))
+
+TASKS = (
+    Task("SR", "product", "text", "image", _SR),
+    Task("SR", "paper", "text", "image", _SR),
+    Task("SR", "repo", "text", "image", _SR),
+    Task("SR", "news", "text", "image", _SR),
+    Task("SR", "chart", "text", "image", _SR),
+    Task("SR", "document", "text", "image", _SR),
+    Task("SR", "slide", "text", "image", _SR),
+    Task("CSR", "product-discovery", "image+text", "image", _CSR),
+    Task("CSR", "news-to-wiki", "image+text", "image", _CSR),
+    Task("CSR", "knowledge-relation", "image+text", "image", _CSR),
+    Task("CSR", "wiki-to-product", "image+text", "image", _CSR),
+    Task("SQA", "product-qa", "image+text", "text", _SQA),
+    Task("SQA", "news-qa", "image+text", "text", _SQA),
+    Task("SQA", "wiki-qa", "image+text", "text", _SQA),
+    Task("SQA", "paper-qa", "image+text", "text", _SQA),
+    Task("SQA", "repo-qa", "image+text", "text", _SQA),
+    Task("OVC", "product-classification", "image", "text", _OVC),
+    Task("OVC", "news-topics", "image", "text", _OVC),
+    Task("OVC", "academic-fields", "image", "text", _OVC),
+    Task("OVC", "knowledge-classification", "image", "text", _OVC),
+)
 """The 20 tasks."""
 
 _SPELLINGS = {
@@ -59,4 +77,9 @@ def meta_task_of(folder: str, query: str, candidate: str) -> str:
     for meta, spellings in _SPELLINGS.items():
         if plain in spellings:
             return meta
-    return next((meta for meta, shape in _SHAPES.items() if shape == (query, candidate)), "other")
+    return next((task.meta for task in TASKS if (task.query, task.candidate) == (query, candidate)), "other")
+
+
+def instruction_of(meta: str) -> str:
+    """Return what models that follow instructions are told of a meta-task."""
+    return BY_META_TASK.get(meta, SEARCH)

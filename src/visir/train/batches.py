@@ -1,6 +1,6 @@
 """Batches of practice pages, rendered as they are needed: batch ``i`` of a recipe is the same in any process, at any restart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +8,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from visir.train.recipe import Recipe
+from visir.train.recipe import Data, Recipe
 from visir.train.teacher import TextTokens
 from visir.unise.words import Floats, bag_rows, fold_word
-from visir.vira.practice import Pack, PageSpec, PracticePage, render_page
+from visir.vira.practice import Pack, PageSpec, PracticePage, is_held_word, render_page
 
 Batch = dict[str, Tensor]
 """images (n, h, w, 3) uint8; spot_boxes (s, 4), spot_owner (s,): all words; word_boxes (m, 4), word_owner, word_which (m,): the words
-learnt, as numbers into the different words, whose table rows are bag_rows, bag_starts; letters, letter_owner (k,), letter_at (k, 2);
-block_boxes (b, 4), block_owner (b,), block_ids, block_mask (b, t); page_ids, page_mask, query_ids, query_mask (n, t)."""
+learnt, as numbers into the different words, whose table rows are bag_rows, bag_starts; behind these follow words that stand nowhere;
+letters, letter_owner (k,), letter_at (k, 2); block_boxes (b, 4), block_owner (b,), block_ids, block_mask (b, t); page_ids, page_mask,
+query_ids, query_mask (n, t)."""
 
+_FAMILIES = ("aceo", "nhmru", "itlfj", "bdkp", "gqy", "vwx", "sz", "0689", "1745", "23")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_ALIKE = {letter: family.replace(letter, "") for family in _FAMILIES for letter in family}
 _BLOCK_TOKENS, _PAGE_TOKENS, _QUERY_TOKENS = 48, 160, 32
 
 
@@ -28,6 +32,8 @@ class ReadingBatches(Dataset[Batch]):
         self._recipe = recipe
         # Opened here, not in the workers: forked processes share what they only read.
         self._pack, self._tokens = Pack.open(recipe.data.pack), TextTokens(teacher)
+        words = {fold_word(word) for listed in self._pack.words.values() for word in listed}
+        self._lexicon = sorted(word for word in words if word and not is_held_word(word))
 
     def __len__(self) -> int:
         return -(-self._recipe.optim.steps // self._recipe.data.echo)
@@ -36,11 +42,13 @@ class ReadingBatches(Dataset[Batch]):
         data, stage = self._recipe.data, self._recipe.at(index * self._recipe.data.echo)
         spec = PageSpec(stage.height, stage.width, stage.level, spoil=data.spoil)
         pages = [render_page(self._pack, spec, data.seed, index * 4096 + number) for number in range(stage.batch)]
-        return make_batch(pages, self._tokens, self._recipe, np.random.default_rng([data.seed, 1 << 20, index]))
+        return make_batch(pages, self._tokens, self._recipe, np.random.default_rng([data.seed, 1 << 20, index]), self._lexicon)
 
 
-def make_batch(pages: list[PracticePage], tokens: TextTokens, recipe: Recipe, rng: np.random.Generator) -> Batch:
-    """Join pages into a batch, with no more words, letters and blocks of each than the recipe says."""
+def make_batch(
+    pages: list[PracticePage], tokens: TextTokens, recipe: Recipe, rng: np.random.Generator, lexicon: Sequence[str] = ()
+) -> Batch:
+    """Join pages into a batch, with no more words, letters and blocks of each than the recipe says; ``lexicon`` gives strangers."""
     data = recipe.data
     batch: Batch = {"images": torch.from_numpy(np.stack([page.image for page in pages]))}
     batch |= _join("spot_boxes", "spot_owner", [page.boxes for page in pages], 4)
@@ -62,7 +70,8 @@ def make_batch(pages: list[PracticePage], tokens: TextTokens, recipe: Recipe, rn
         queries.append(_run(page.words, rng))
     names = sorted(set(words))
     number = {name: index for index, name in enumerate(names)}
-    rows, starts = bag_rows(names, recipe.model.buckets)
+    strangers = _strangers(names, lexicon, data, rng)
+    rows, starts = bag_rows([*names, *strangers], recipe.model.buckets)
     batch |= _join("word_boxes", "word_owner", boxes, 4) | _join("letter_at", "letter_owner", letter_at, 2)
     batch |= _join("block_boxes", "block_owner", block_boxes, 4)
     batch["word_which"] = torch.tensor([number[word] for word in words], dtype=torch.long)
@@ -87,6 +96,25 @@ def _shake(boxes: Floats, much: float, rng: np.random.Generator) -> Floats:
     """Move the edges of boxes (n, 4) by random shares of their widths and heights."""
     sizes = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     return np.asarray(np.clip(boxes + much * sizes * rng.normal(size=boxes.shape), 0, 1), np.float32)
+
+
+def _strangers(names: list[str], lexicon: Sequence[str], data: Data, rng: np.random.Generator) -> list[str]:
+    """Return words that do not stand on the pages: some of the lexicon, and misreadings of those that do."""
+    drawn = [lexicon[i] for i in rng.integers(len(lexicon), size=data.strangers)] if lexicon else []
+    wrong = [misread(name, rng) for name in names for _ in range(data.misreadings)]
+    return sorted({*drawn, *wrong} - {*names, ""})
+
+
+def misread(word: str, rng: np.random.Generator) -> str:
+    """Return a word with one letter replaced (mostly by one that looks alike), left out, doubled or put in."""
+    at = int(rng.integers(len(word)))
+    kind = rng.random()
+    if kind < 0.7:
+        near = _ALIKE.get(word[at], _LETTERS) if rng.random() < 0.7 else _LETTERS
+        return fold_word(word[:at] + near[int(rng.integers(len(near)))] + word[at + 1 :])
+    if kind < 0.85:
+        return fold_word(word[:at] + word[at + 1 :])
+    return fold_word(word[:at] + _LETTERS[int(rng.integers(len(_LETTERS)))] + word[at:])
 
 
 def _run(words: list[str], rng: np.random.Generator) -> str:

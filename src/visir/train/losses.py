@@ -39,7 +39,8 @@ def word_loss(pooled: Tensor, vectors: Tensor, which: Tensor, scale: Tensor) -> 
 
     Args:
         pooled: (m, d) the word map pooled over each word's box.
-        vectors: (u, d) one vector of length 1 for each different word at these places.
+        vectors: (u, d) one vector of length 1 for each different word at these places; words that stand at none may follow, and count
+            as wrong answers.
         which: (m,) the word that stands at each place.
         scale: reciprocal of the temperature.
 
@@ -49,9 +50,10 @@ def word_loss(pooled: Tensor, vectors: Tensor, which: Tensor, scale: Tensor) -> 
     logits = scale * F.normalize(pooled.float(), dim=1) @ vectors.float().T
     forth = F.cross_entropy(logits, which, reduction="sum") / max(1, len(which))
     hit = which.unsqueeze(1) == torch.arange(len(vectors), device=which.device)
-    back = torch.logsumexp(logits, 0) - torch.logsumexp(logits.masked_fill(~hit, -torch.inf), 0)
+    met = hit.any(0)
+    back = torch.logsumexp(logits[:, met], 0) - torch.logsumexp(logits.masked_fill(~hit, -torch.inf)[:, met], 0)
     right = (logits.argmax(1) == which).float().sum() / max(1, len(which)) if len(vectors) else forth.detach()
-    return 0.5 * (forth + back.sum() / max(1, len(vectors))), right
+    return 0.5 * (forth + back.sum() / met.sum().clamp(min=1)), right
 
 
 def spot_targets(boxes: Tensor, owner: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:

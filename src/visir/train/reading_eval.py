@@ -30,8 +30,8 @@ from visir.train.checkpoint import load_split
 from visir.train.reading import ReadingModel
 from visir.train.recipe import Recipe
 from visir.train.teacher import TextTeacher, TextTokens, find_teacher
-from visir.unise.mini import MiniConfig, fit_size, pool_boxes, to_input
-from visir.unise.words import find_words, fold_word, pool_words
+from visir.unise.mini import MiniConfig, pool_boxes, to_input
+from visir.unise.words import find_words, fit_size, fold_word, pool_words
 from visir.vira.practice import Pack, PageSpec, is_held_word, render_page
 
 _SENTENCE = re.compile(r"[A-Z][^.!?]{30,160}[.!?]")

@@ -39,6 +39,8 @@ class Data:
         seed: the stream of pages. workers: processes that render; 0 renders in the training process.
         echo: updates made of each rendered batch, each with other colours and noise (data echoing, Choi et al. 2019); feeds a fast chip.
         words, letters, blocks: how many of each are learnt from a page at most.
+        strangers, misreadings: words that stand on no page of a batch and are wrong answers all the same: so many of the word lists, and so
+            many misspellings of each word that does stand there.
         jitter: how far the edges of words learnt are moved, in widths and heights of the word (standard deviation): boxes that are found
             are never exact.
         spoil: see `PageSpec`.
@@ -52,6 +54,8 @@ class Data:
     words: int = 160
     letters: int = 500
     blocks: int = 4
+    strangers: int = 2000
+    misreadings: int = 4
     jitter: float = 0.05
     spoil: float = 1.0
 

@@ -102,6 +102,10 @@ def load_embedder(
         from visir.unise.onnx import TextEmbedder
 
         return TextEmbedder(folder, config)
+    if config.get("kind") == "unise-mini":
+        from visir.unise.mini_onnx import MiniEmbedder
+
+        return MiniEmbedder(folder, config)
     if config.get("kind") == "clip-onnx":
         from visir.unise.clip_onnx import ClipEmbedder
 

@@ -22,8 +22,6 @@ from torch.nn import functional as F
 
 from visir.unise.words import bag_rows
 
-COARSE = 32
-"""Pixels between neighbours of the grid ``regions``; the sides of a page are multiples of it."""
 _KINDS = ("pyramid", "vit")
 
 
@@ -82,14 +80,6 @@ class MiniOutput(NamedTuple):
     regions: Tensor
     words: Tensor
     spots: Tensor
-
-
-def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
-    """Return (width, height) near ``pixels`` in area, near the given shape, both multiples of `COARSE`; at most 4 to 1."""
-    ratio = min(4.0, max(0.25, width / height))
-    wide = max(1, round((pixels * ratio) ** 0.5 / COARSE))
-    high = max(1, int(pixels / COARSE**2 / wide + 0.02))
-    return wide * COARSE, high * COARSE
 
 
 def to_input(images: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Models that run in onnxruntime: no torch for people who only search."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +78,19 @@ class TextEmbedder:
             # One by one: activations are quantised over the whole input, so a text's vector would depend on its neighbours.
             vectors[number] = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
         return vectors
+
+
+def open_text_embedder(folder: Path) -> TextEmbedder:
+    """Open the folder of a text encoder.
+
+    Raises:
+        ModelError: its files are missing or damaged.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ModelError(f"{folder}: the text encoder is missing or damaged; install visir again") from error
+    return TextEmbedder(folder, config)
 
 
 def normalise(vectors: Vectors) -> Vectors:

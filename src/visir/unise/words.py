@@ -17,6 +17,18 @@ FINE = 8
 """Pixels between neighbours of the fine maps ``words`` and ``spots`` of a page tower."""
 
 
+COARSE = 32
+"""Pixels between neighbours of the grid ``regions``; the sides of a page are multiples of it."""
+
+
+def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
+    """Return (width, height) near ``pixels`` in area, near the given shape, both multiples of `COARSE`; at most 4 to 1."""
+    ratio = min(4.0, max(0.25, width / height))
+    wide = max(1, round((pixels * ratio) ** 0.5 / COARSE))
+    high = max(1, int(pixels / COARSE**2 / wide + 0.02))
+    return wide * COARSE, high * COARSE
+
+
 @lru_cache(maxsize=500_000)
 def fold_word(word: str) -> str:
     """Return the form that words are compared in: lower case, no punctuation around; empty where nothing is left."""

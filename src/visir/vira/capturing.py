@@ -16,6 +16,7 @@ from visir.vira.config import Config
 from visir.vira.corpora import FONTS, Corpora
 from visir.vira.dataset import read_facts, write_images
 from visir.vira.domains import DOMAINS, Domain
+from visir.vira.likeness import picture_hash
 from visir.vira.page import Page
 
 _BATCH = {"charts": 64, "documents": 4, "encyclopedia": 96, "help": 48, "manuals": 96, "products": 96, "repositories": 96, "slides": 8}
@@ -149,5 +150,6 @@ def as_row(page: Page) -> dict[str, Any]:
         "boxes": [side for word in shot.words for side in word.box],
         "composed": page.composed,
         "licence": page.licence,
+        "phash": picture_hash(shot.encoded),
         "evidence": json.dumps(evidence, ensure_ascii=False),
     }

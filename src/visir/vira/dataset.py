@@ -32,10 +32,11 @@ IMAGES = pa.schema(
         *(("id", pa.string()), ("image", _PICTURE), ("width", pa.int32()), ("height", pa.int32()), ("key", pa.string())),
         *(("domain", pa.string()), ("document", pa.string()), ("language", pa.string()), ("title", pa.string()), ("text", pa.string())),
         *(("words", pa.list_(pa.string())), ("boxes", pa.list_(pa.float32())), ("composed", pa.bool_()), ("licence", pa.string())),
-        ("evidence", pa.string()),
+        *(("phash", pa.binary(32)), ("evidence", pa.string())),
     ]
 )
-"""Columns of the picture shards; ``boxes`` holds four fractions for each word, ``evidence`` is what the source says, as JSON."""
+"""Columns of the picture shards: ``boxes`` holds four fractions for each word, ``phash`` is `visir.vira.likeness.picture_hash`,
+``evidence`` is what the source says, as JSON."""
 
 ROWS = pa.schema(
     [

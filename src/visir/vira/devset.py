@@ -25,7 +25,7 @@ SIZES = {
     "documents": 1200,
     "encyclopedia": 1000,
     "help": 750,
-    "manuals": 800,
+    "manuals": 600,
     "music": 500,
     "products": 1500,
     "repositories": 330,

@@ -1,18 +1,33 @@
 """What a model is compared with: OCR and text retrieval, general multimodal models, document retrievers, and two controls."""
 
+from pathlib import Path
+
+from visir.errors import ModelError
 from visir.mvrb.baselines.controls import GreyPictures, Random
 from visir.mvrb.baselines.embedding import EmbeddingRetriever
-from visir.mvrb.baselines.words import Bm25, OcrWords
+from visir.mvrb.baselines.ocr import EngineName
+from visir.mvrb.baselines.regions import RegionRetriever
+from visir.mvrb.baselines.words import Bm25
 from visir.mvrb.cache import Cache
+from visir.mvrb.hub import reach_hub
 from visir.mvrb.retriever import Retriever
 from visir.unise.embedder import load_embedder
+from visir.unise.regions import RegionEmbedder
 
-BASELINES = ("random", "grey", "ocr-bm25")
-"""Names of baselines that are no embedding models; any other name is a model for `load_embedder`."""
+BASELINES = ("random", "grey", "ocr-bm25", "rapidocr-bm25")
+"""Names of baselines that are no embedding models; any other name is a model."""
+
+_RAPIDOCR = "rapidocr-"
 
 
-def load_retriever(name: str, cache: Cache) -> Retriever:
-    """Return a baseline by name, or the embedding model of that name or folder.
+def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
+    """Return a baseline by name, or the model of that name or folder.
+
+    Args:
+        name: one of `BASELINES`; a text model's name after ``rapidocr-``; a model's name or folder, as for `load_embedder`; behind that
+            ``+regions`` for its vector and its regions joined, ``:regions`` for its regions alone.
+        cache: keeps vectors and texts.
+        device: where models run that need torch.
 
     Raises:
         ModelError: there is none of that name.
@@ -21,6 +36,35 @@ def load_retriever(name: str, cache: Cache) -> Retriever:
         return Random()
     if name == "grey":
         return GreyPictures()
-    if name == "ocr-bm25":
-        return Bm25(OcrWords(cache))
-    return EmbeddingRetriever(load_embedder(name), cache)
+    engine: EngineName = "rapidocr" if name.startswith(_RAPIDOCR) else "tesseract"
+    plain = name.removeprefix(_RAPIDOCR)
+    if plain in ("ocr-bm25", "bm25"):
+        return Bm25(cache, engine)
+    if plain.count("/") == 1 and not Path(plain).exists():
+        reach_hub()
+    if _may_be_torch(plain):
+        try:
+            from visir.mvrb.baselines.late import LateInteraction, is_late_interaction
+        except ImportError as error:
+            raise ModelError(f"the model {plain} runs in torch: pip install 'visir[train]' ({error})") from error
+        if is_late_interaction(plain):
+            return LateInteraction.load(plain, cache, device)
+    if plain.endswith(("+regions", ":regions")):
+        return RegionRetriever(_load_region_embedder(plain[: -len("+regions")]), cache, plain.endswith(":regions"))
+    embedder = load_embedder(plain, device)
+    if plain != name and embedder.reads != "text":
+        raise ModelError(f"{name}: the model {plain} looks at pixels and needs no OCR")
+    return EmbeddingRetriever(embedder, cache, engine)
+
+
+def _load_region_embedder(name: str) -> RegionEmbedder:
+    embedder = load_embedder(name)
+    if not isinstance(embedder, RegionEmbedder):
+        raise ModelError(f"the model {name} gives one vector a page and no regions: leave out what stands behind its name")
+    return embedder
+
+
+def _may_be_torch(name: str) -> bool:
+    """Say whether a name is a folder of a checkpoint, or one on a hub, rather than a model that visir ships."""
+    folder = Path(name)
+    return (folder / "config.json").is_file() or (folder / "modules.json").is_file() or (name.count("/") == 1 and not folder.exists())

@@ -17,6 +17,7 @@ class Random:
 
     name = "random"
     revision = "1"
+    computed = 0
 
     def score(self, task: TaskData, progress: Progress) -> NDArray[np.float32]:
         """Return random numbers that depend on the task's name alone."""
@@ -32,6 +33,7 @@ class GreyPictures:
 
     name = "grey"
     revision = "1"
+    computed = 0
 
     def score(self, task: TaskData, progress: Progress) -> NDArray[np.float32]:
         """Return the similarities of the pictures."""

@@ -1,11 +1,12 @@
 """Any embedding model as a system under test, its vectors kept on disk."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from visir.mvrb.baselines.words import OcrWords
+from visir.mvrb.baselines.ocr import EngineName, OcrWords
 from visir.mvrb.cache import Cache, key_of
 from visir.mvrb.data import Row, TaskData
 from visir.mvrb.retriever import Progress
@@ -21,40 +22,73 @@ class EmbeddingRetriever:
     Args:
         embedder: the model.
         cache: keeps vectors by model, role, instruction and content.
+        engine: who reads pictures for a model that needs words.
     """
 
-    def __init__(self, embedder: Embedder, cache: Cache) -> None:
+    def __init__(self, embedder: Embedder, cache: Cache, engine: EngineName = "tesseract") -> None:
         self._embedder = embedder
         self._cache = cache
-        self._ocr = OcrWords(cache) if embedder.reads == "text" else None
-        self.name = f"ocr-{embedder.name}" if self._ocr else embedder.name
-        self.revision = embedder.revision
+        self._ocr = OcrWords(cache, engine) if embedder.reads == "text" else None
+        self.name = f"{'ocr' if engine == 'tesseract' else engine}-{embedder.name}" if self._ocr else embedder.name
+        self.revision = f"{embedder.revision}-{self._ocr.revision}" if self._ocr else embedder.revision
+
+    @property
+    def computed(self) -> int:
+        """Vectors and texts that had to be computed so far."""
+        return self._cache.computed
 
     def score(self, task: TaskData, progress: Progress) -> NDArray[np.float32]:
         """Return the cosines."""
-        documents = self._vectors(task.candidates, None, lambda done: progress("candidates", done, len(task.candidates)))
-        queries = self._vectors(task.queries, task.instruction, lambda done: progress("queries", done, len(task.queries)))
+        documents = self.documents(task.candidates, lambda done: progress("candidates", done, len(task.candidates)))
+        queries = self.queries(task.queries, task.instruction, lambda done: progress("queries", done, len(task.queries)))
         return self._embedder.similarity(queries, documents)
 
-    def _vectors(self, rows: Sequence[Row], instruction: str | None, note: Callable[[int], None]) -> Vectors:
-        """Embed rows as queries under an instruction, or as documents where it is ``None``."""
-        shots = self._ocr.read(rows, note) if self._ocr else [row.screenshot() if row.picture else None for row in rows]
-        role = "document" if instruction is None else f"query\0{instruction}"
-        model = f"{self._embedder.name}\0{self._embedder.revision}\0{role}"
-        keys = [
-            key_of(model, row.text, shot.encoded if shot else b"", shot.text if shot else "") for row, shot in zip(rows, shots, strict=True)
-        ]
-        done = 0
+    def documents(self, rows: Sequence[Row], note: Callable[[int], None] = lambda done: None) -> Vectors:
+        """Embed rows as documents, shape (rows, dim).
+
+        Args:
+            rows: the candidates.
+            note: called with how many are done.
+        """
+
+        def encode(shots: list[Screenshot | None], part: list[Row]) -> Vectors:
+            return self._embedder.encode_document([shot or row.text for shot, row in zip(shots, part, strict=True)])
+
+        return self._vectors(rows, "document", encode, note)
+
+    def queries(self, rows: Sequence[Row], instruction: str, note: Callable[[int], None] = lambda done: None) -> Vectors:
+        """Embed rows as queries, shape (rows, dim).
+
+        Args:
+            rows: the queries.
+            instruction: what models that follow instructions are told.
+            note: called with how many are done.
+        """
+
+        def encode(shots: list[Screenshot | None], part: list[Row]) -> Vectors:
+            return self._embedder.encode_query([self._query(row, shot) for row, shot in zip(part, shots, strict=True)], instruction)
+
+        return self._vectors(rows, f"query\0{instruction}", encode, note)
+
+    def _vectors(
+        self,
+        rows: Sequence[Row],
+        role: str,
+        encode: Callable[[list[Screenshot | None], list[Row]], Vectors],
+        note: Callable[[int], None],
+    ) -> Vectors:
+        words = self._ocr.read(rows, note) if self._ocr else [""] * len(rows)
+        model = f"{self._embedder.name}\0{self.revision}\0{role}"
+        keys = [key_of(model, row.text, row.digest, text) for row, text in zip(rows, words, strict=True)]
 
         def compute(positions: list[int]) -> list[bytes]:
-            nonlocal done
-            if instruction is None:
-                vectors = self._embedder.encode_document([shots[position] or rows[position].text for position in positions])
-            else:
-                queries = [self._query(rows[position], shots[position]) for position in positions]
-                vectors = self._embedder.encode_query(queries, instruction)
-            done += len(positions)
-            note(done)
+            part = [rows[position] for position in positions]
+            shots = [
+                replace(row.screenshot(), text=words[position]) if row.picture else None
+                for position, row in zip(positions, part, strict=True)
+            ]
+            vectors = encode(shots, part)
+            note(positions[-1] + 1)
             return [vector.tobytes() for vector in vectors]
 
         raw = self._cache.through(keys, compute, _BATCH)

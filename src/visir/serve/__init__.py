@@ -1,0 +1,1 @@
+"""An index over HTTP: a web page, an API, and tools for agents. docs/serve.md shows each."""

@@ -1,0 +1,173 @@
+"""Who may call, how slowly, and what every answer says to the browser.
+
+Three checks stand before every request, each of which refuses by itself:
+
+* **Host**: a server without a token answers to names of this machine only. A web page elsewhere can point a name of its own at
+  127.0.0.1 (DNS rebinding), but cannot change the name that the browser sends.
+* **Origin**: a browser says which page a request comes from; another page's requests are refused, so that no page elsewhere can upload
+  or delete (cross-site request forgery).
+* **Token**, where one is set: in ``Authorization: Bearer``, or in the cookie that signing in sets. The cookie holds a digest of the
+  token, not the token.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+COOKIE = "visir"
+_OPEN_PATHS = ("/", "/health", "/api/session")
+_OPEN_FOLDERS = ("/web/",)
+_LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+class _TooSlowError(Exception):
+    """A client that sends its request too slowly."""
+
+
+class Keys:
+    """The token, and how a caller shows it.
+
+    Args:
+        token: the secret; empty if none is asked for.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+        self.needed = bool(token)
+        # What a browser keeps stands for the token and does not tell it.
+        self.cookie = hmac.new(self._token, b"visir session", hashlib.sha256).hexdigest()
+
+    def is_token(self, shown: str) -> bool:
+        """Say whether it is the token, in a time that tells nothing about it."""
+        return hmac.compare_digest(hashlib.sha256(shown.encode()).digest(), hashlib.sha256(self._token).digest())
+
+    def are_shown(self, headers: Headers) -> bool:
+        """Say whether a request shows the token or the cookie."""
+        kind, _, shown = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return self.is_token(shown.strip())
+        return any(hmac.compare_digest(value.encode(), self.cookie.encode()) for value in _cookies(headers.getlist("cookie")))
+
+
+class Guard:
+    """The outermost layer of the application.
+
+    Args:
+        app: what is guarded.
+        keys: the token.
+        patience: seconds that a client may take between two pieces of its request, and to take a piece of its answer.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Keys, patience: float) -> None:
+        self._app = app
+        self._keys = keys
+        self._patience = patience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a request, or pass it on."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("cache-control", "no-store")
+                if message["status"] == 413:
+                    headers["connection"] = "close"  # else the rest of the body would be read, to be thrown away
+            # A client that does not take its answer is let go; it would hold it in memory for ever.
+            async with asyncio.timeout(self._patience):
+                await send(message)
+
+        refused = self._refusal(scope)
+        if refused is not None:
+            await _answer(watched_send, *refused)
+            return
+        try:
+            await self._app(scope, _impatient(receive, self._patience), watched_send)
+        except _TooSlowError:
+            if not started:
+                await _answer(watched_send, 408, "the request came in too slowly", {})
+
+    def _refusal(self, scope: Scope) -> tuple[int, str, dict[str, str]] | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._keys.needed and _name_of(host) not in _LOCAL_NAMES:
+            return 421, "this server answers to 127.0.0.1 and localhost only", {}
+        origin = headers.get("origin")
+        foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate"
+        if foreign or (origin is not None and urlsplit(origin).netloc != host):
+            return 403, "requests from other web pages are refused", {}
+        path = scope["path"]
+        if not self._keys.needed or path in _OPEN_PATHS or path.startswith(_OPEN_FOLDERS) or self._keys.are_shown(headers):
+            return None
+        return 401, "show the token: Authorization: Bearer …", {"www-authenticate": "Bearer"}
+
+
+def _cookies(lines: Iterable[str]) -> Iterable[str]:
+    for line in lines:
+        try:
+            found = SimpleCookie(line).get(COOKIE)
+        except CookieError:
+            continue
+        if found is not None:
+            yield found.value
+
+
+def _name_of(host: str) -> str:
+    """Return the name in a Host header, without its port."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _impatient(receive: Receive, patience: float) -> Receive:
+    """Receive a request's body with a limit on the time between two pieces; what comes after it (that the client went) may take forever."""
+    whole = False
+
+    async def watched() -> Message:
+        nonlocal whole
+        if whole:
+            return await receive()
+        try:
+            async with asyncio.timeout(patience):
+                message = await receive()
+        except TimeoutError:
+            raise _TooSlowError from None
+        whole = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    return watched
+
+
+async def _answer(send: Send, status: int, detail: str, headers: dict[str, str]) -> None:
+    body = json.dumps({"detail": detail}).encode()
+    fields = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close", **headers}
+    await send({"type": "http.response.start", "status": status, "headers": [(k.encode(), v.encode()) for k, v in fields.items()]})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,177 @@
+"""Turn a run of the reading stage into the files that visir reads pages with: ``python -m visir.train.export_mini --help``.
+
+    python -m visir.train.export_mini runs/mini src/visir/unise/weights/unise-mini --pack data/practice.zip
+
+Written are ``tower.onnx`` (static int8, weights by channel, scales found on practice pages), ``ngrams.npz`` (the table of letter n-grams,
+int8 by row), ``lexicon.txt`` (words and how often they are written), ``lexicon.npy`` (their vectors, int8) and ``config.json``.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from visir.errors import VisirError
+from visir.train.checkpoint import load_split
+from visir.train.reading_eval import load_model
+from visir.unise.mini import MiniTower, to_input
+from visir.unise.words import fold_word
+from visir.vira.practice import Pack, PageSpec, render_page
+
+_OPSET = 18
+_PLAIN = re.compile(r"[^\W\d_]+(['’-][^\W\d_]+)*|\d{1,4}")
+_CALIBRATION_PAGES = 48
+_CALIBRATION_SEED = 97
+
+
+class _Reader(nn.Module):
+    """The part of a tower that reads: uint8 (1, h, w, 3) to the maps of words and spots."""
+
+    def __init__(self, tower: MiniTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        fine, _ = self.tower.trunk.read(to_input(image))
+        return self.tower.words(fine), self.tower.spots(fine)
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Fold batch norms into the convolutions before them, in place."""
+    for child in module.children():
+        fold_norms(child)
+    if isinstance(module, nn.Sequential):
+        for at in range(len(module) - 1):
+            conv, norm = module[at], module[at + 1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                module[at], module[at + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+
+
+def export_tower(tower: MiniTower, pack: Pack, target: Path) -> None:
+    """Write the reading part of a tower as static int8 ONNX.
+
+    Args:
+        tower: in evaluation mode; its batch norms are folded.
+        pack: gives the pages on which the ranges of activations are found.
+        target: the file.
+    """
+    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    fold_norms(tower)
+    high, wide = torch.export.Dim("high", min=2, max=256), torch.export.Dim("wide", min=2, max=256)
+    with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
+        program: Any = torch.onnx.export(
+            _Reader(tower).eval(),
+            (torch.zeros(1, 320, 256, 3, dtype=torch.uint8),),
+            dynamo=True,
+            dynamic_shapes={"image": {1: 32 * high, 2: 32 * wide}},
+            input_names=["image"],
+            output_names=["words", "spots"],
+            opset_version=_OPSET,
+        )
+        exact, ready = Path(scratch, "exact.onnx"), Path(scratch, "ready.onnx")
+        program.save(exact)
+        quant_pre_process(exact, ready, skip_symbolic_shape=True)
+
+        class Pages(CalibrationDataReader):  # type: ignore[misc]
+            def __init__(self) -> None:
+                self._pages = _calibration_pages(pack)
+
+            def get_next(self) -> dict[str, Any] | None:
+                return next(self._pages, None)
+
+        quantize_static(
+            ready,
+            target,
+            Pages(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.Percentile,
+            extra_options={"CalibPercentile": 99.99},
+        )
+
+
+def _calibration_pages(pack: Pack) -> Iterator[dict[str, Any]]:
+    for number in range(_CALIBRATION_PAGES):
+        yield {"image": render_page(pack, PageSpec(448, 320, 1.0), _CALIBRATION_SEED, number).image[None]}
+
+
+def count_words(pack: Pack, least: int = 5) -> Counter[str]:
+    """Count the words of a pack's texts, folded: those of letters, or of few digits, that occur often enough."""
+    counts: Counter[str] = Counter()
+    for texts in pack.texts.values():
+        for _, text in texts:
+            counts.update(fold_word(word) for word in text.split())
+    return Counter({word: count for word, count in counts.items() if count >= least and _PLAIN.fullmatch(word)})
+
+
+def export_run(run: Path, folder: Path, pack_path: Path) -> None:
+    """Write all files of a model folder.
+
+    Raises:
+        ModelError: the run or the pack is missing or damaged.
+    """
+    model = load_model(run)
+    meta = load_split(run, "weights")[1]
+    pack = Pack.open(pack_path, "train")
+    folder.mkdir(parents=True, exist_ok=True)
+    export_tower(model.tower, pack, folder / "tower.onnx")
+    table = model.encoder.table.weight.detach().numpy()
+    scales = np.abs(table).max(1) / 127
+    np.savez_compressed(folder / "ngrams.npz", rows=np.round(table / scales[:, None]).astype(np.int8), scales=scales.astype(np.float32))
+    counts = count_words(pack)
+    lines = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    with torch.no_grad():
+        looks = model.encoder([word for word, _ in lines]).numpy()
+    np.save(folder / "lexicon.npy", np.round(127 * looks).astype(np.int8))
+    (folder / "lexicon.txt").write_text("".join(f"{word}\t{count}\n" for word, count in lines), encoding="utf-8")
+    state = hashlib.blake2b(digest_size=8)
+    for name in ("tower.onnx", "ngrams.npz", "lexicon.npy", "lexicon.txt"):
+        state.update((folder / name).read_bytes())
+    config = {
+        "kind": "unise-mini",
+        "name": "unise-mini",
+        "revision": state.hexdigest(),
+        "dim": 384,
+        "pixels": meta["model"]["pixels"],
+        "text": "text",
+        "calibration": {"text": (0.35, 0.1), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
+        "present": (0.53, 0.05),
+        "made_by": {
+            "steps": meta["step"],
+            "pages": meta["pages"],
+            "pack": hashlib.blake2b(pack_path.read_bytes(), digest_size=8).hexdigest(),
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Export from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("folder", type=Path, help="where the files go")
+    parser.add_argument("--pack", type=Path, default=Path("data/practice.zip"), help="the practice pack")
+    options = parser.parse_args()
+    try:
+        export_run(options.run, options.folder, options.pack)
+    except VisirError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Jobs survive whatever ends the server; many callers are served together, and too many are turned away."""
+
+import json
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import anyio
+import numpy as np
+import pytest
+from documents import write_pdf
+from servers import start, wait_until
+
+from visir.errors import QueryError
+from visir.screenshot import Query, Screenshot
+from visir.serve.batching import BatchedEmbedder
+from visir.serve.gate import Gate
+from visir.serve.jobs import BusyError
+from visir.unise.embedder import load_embedder
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """A folder of 60 documents of three pages, some seconds' work."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(60):
+        write_pdf(folder / f"doc{number:02d}.pdf", [f"document {number} page {page} speaks of herons and rivers" for page in (1, 2, 3)])
+    return folder
+
+
+def job_files(server):
+    return sorted(server.index.with_name(server.index.name + ".serve").glob("jobs/*.json"))
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["told to stop", "killed"])
+def test_a_restart_goes_on_with_the_jobs(many, tmp_path, ending):
+    server = start(tmp_path / "index", str(many))
+    client = server.client()
+    waiting = client.upload(write_pdf(tmp_path / "late.pdf", ["a late walrus"]))
+    wait_until(lambda: client.jobs()[-1].done >= 3)
+    code = server.stop(ending)
+    kept = [json.loads(path.read_text())["job"] for path in job_files(server)]
+    assert len(kept) == 2
+    if ending == signal.SIGTERM:
+        assert code == 0
+        assert {job["state"] for job in kept} == {"queued"}
+    server = start(tmp_path / "index")
+    client = server.client()
+    try:
+        first = client.wait(client.jobs()[-1].id)
+        assert (first.state, first.files, first.failed) == ("done", 60, 0)
+        assert client.wait(waiting.id).state == "done"
+        status = client.status()
+        assert (status.documents, status.pages) == (61, 181)
+        assert client.search("late walrus", count=1).hits[0].uri.endswith("late.pdf")
+        assert client.search("late walrus", count=1).hits[0].score > 50
+    finally:
+        assert server.stop() == 0
+
+
+def test_searches_are_answered_while_indexing_runs_and_a_job_can_be_cancelled(many, tmp_path):
+    server = start(tmp_path / "index", str(many))
+    client = server.client()
+    try:
+        job = client.jobs()[0]
+        wait_until(lambda: client.job(job.id).done >= 1)
+        answered = 0
+        while client.job(job.id).state == "running" and answered < 20:
+            client.search("herons")
+            answered += 1
+        assert answered == 20, "indexing was over too soon: the test proves nothing"
+        assert client.cancel(job.id).state == "cancelled"
+        over = client.wait(job.id)
+        assert (over.state, over.done < 60) == ("cancelled", True)
+        assert client.wait(client.refresh()).indexed + client.job(job.id).indexed >= 60, "what was cancelled can be taken up"
+    finally:
+        server.stop()
+
+
+def test_queries_of_many_threads_are_embedded_together_and_come_out_the_same():
+    plain, sizes = load_embedder(), []
+    batched = BatchedEmbedder(plain, sizes.append)
+    texts = [f"query number {number} about rivers" for number in range(64)]
+    begin = threading.Barrier(16)
+
+    def ask(text):
+        if texts.index(text) < 16:
+            begin.wait()
+        return batched.encode_query([text])[0]
+
+    with ThreadPoolExecutor(16) as pool:
+        found = np.stack(list(pool.map(ask, texts)))
+    assert np.allclose(found, plain.encode_query(texts), atol=1e-6)
+    assert sum(sizes) == 64
+    assert max(sizes) > 1
+    batched.close()
+
+
+def test_a_query_that_cannot_be_embedded_fails_alone():
+    batched = BatchedEmbedder(load_embedder())
+    bad = Query("", Screenshot(b"", text=""))
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(batched.encode_query, [bad if number % 4 == 0 else f"words {number}"]) for number in range(16)]
+    for number, future in enumerate(futures):
+        if number % 4:
+            assert future.result().shape == (1, 384)
+        else:
+            with pytest.raises(QueryError, match="none were read"):
+                future.result()
+    batched.close()
+
+
+def test_a_gate_lets_some_work_some_wait_and_turns_the_rest_away():
+    async def main():
+        gate, release = Gate(2, 3), threading.Event()
+        outcomes: list[str] = []
+
+        async def caller():
+            try:
+                await gate.run(release.wait)
+                outcomes.append("served")
+            except BusyError:
+                outcomes.append("turned away")
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(12):
+                tasks.start_soon(caller)
+            await anyio.wait_all_tasks_blocked()
+            await anyio.sleep(0.05)
+            assert outcomes == ["turned away"] * 7
+            release.set()
+        assert sorted(outcomes) == ["served"] * 5 + ["turned away"] * 7
+        assert gate.inside == 0
+
+    anyio.run(main)
+
+
+def test_two_hundred_callers_at_once_get_an_answer_or_are_told_to_come_back(server):
+    import httpx2
+
+    async def main():
+        statuses: list[int] = []
+
+        async def caller(client):
+            answer = await client.get("/api/search", params={"q": "rainfall", "count": 3})
+            statuses.append(answer.status_code)
+            if answer.status_code == 503:
+                assert answer.headers["retry-after"] == "1"
+
+        limits = httpx2.Limits(max_connections=300)
+        async with httpx2.AsyncClient(base_url=server.address, timeout=60, limits=limits) as client, anyio.create_task_group() as tasks:
+            for _ in range(200):
+                tasks.start_soon(caller, client)
+        return statuses
+
+    statuses = anyio.run(main)
+    assert len(statuses) == 200
+    assert set(statuses) <= {200, 503}
+    assert statuses.count(200) >= 128

@@ -1,0 +1,382 @@
+"""What strangers try: names, scripts, bombs, other web pages, slow bytes."""
+
+import contextlib
+import http.client
+import json
+import socket
+import time
+import zlib
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+from documents import write_pdf
+from PIL import Image
+from servers import running
+
+from visir.errors import VisirError
+from visir.serve.client import RequestError
+from visir.serve.options import ServeOptions
+
+TOKEN = "correct horse battery staple"
+
+
+def ask(server, method, path, body=None, **headers):
+    """Send a request as written, without a client that would set it right; returns status, headers, body."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.putrequest(method, path, skip_host="host" in headers, skip_accept_encoding=True)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    if body is not None:
+        connection.putheader("content-length", str(len(body)))
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    told = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    connection.close()
+    return told
+
+
+def multipart(name: bytes, content: bytes) -> tuple[bytes, str]:
+    """A form with one file whose name is written as it is."""
+    head = b'--line\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\nContent-Type: text/html\r\n\r\n' % name
+    return head + content + b"\r\n--line--\r\n", "multipart/form-data; boundary=line"
+
+
+def send_file(server, name, content):
+    body, kind = multipart(name, content)
+    status, _, told = ask(server, "POST", "/api/documents/files", body, content_type=kind)
+    return status, json.loads(told)
+
+
+# Who may call
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:7333", "127.0.0.1.evil.example", "", "localhost.evil.example", "[::2]"])
+def test_a_name_that_was_pointed_here_is_refused(server, host):
+    assert ask(server, "GET", "/api/status", host=host)[0] == 421
+
+
+def test_names_of_this_machine_are_answered(server):
+    for host in ("localhost", f"127.0.0.1:{server.port}", "[::1]:80"):
+        assert ask(server, "GET", "/health", host=host)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:1"},
+        {"sec_fetch_site": "cross-site", "sec_fetch_mode": "no-cors"},
+        {"sec_fetch_site": "same-site", "sec_fetch_mode": "cors"},
+    ],
+)
+def test_other_web_pages_cannot_act(server, headers):
+    for method, path in (("POST", "/api/refresh"), ("DELETE", "/api/documents?uri=x"), ("POST", "/mcp"), ("GET", "/api/status")):
+        assert ask(server, method, path, **headers)[0] == 403
+
+
+def test_a_link_from_elsewhere_may_open_the_page(server):
+    assert ask(server, "GET", "/", sec_fetch_site="cross-site", sec_fetch_mode="navigate")[0] == 200
+
+
+def test_without_a_token_only_this_machine_can_be_served():
+    for host in ("0.0.0.0", "192.168.1.5", "::", "example.org"):
+        with pytest.raises(VisirError, match=r"set \$VISIR_TOKEN"):
+            ServeOptions(host=host)
+    with pytest.raises(VisirError, match="shorter than 16"):
+        ServeOptions(host="0.0.0.0", token="short")
+    assert ServeOptions(host="0.0.0.0", token=TOKEN).token == TOKEN
+
+
+@pytest.fixture(scope="module")
+def locked(shelf, tmp_path_factory):
+    with running(tmp_path_factory.mktemp("locked") / "index", "--host", "0.0.0.0", token=TOKEN) as started:
+        yield started
+
+
+def test_with_a_token_nothing_of_the_index_is_told_without_it(locked):
+    paths = [
+        "/api/status",
+        "/api/search?q=x",
+        "/api/documents",
+        "/api/events",
+        "/metrics",
+        "/openapi.json",
+        "/v1/models",
+        "/mcp",
+        "/nothing",
+    ]
+    for path in paths:
+        for headers in (
+            {},
+            {"authorization": "Bearer wrong"},
+            {"authorization": TOKEN},
+            {"cookie": f"visir={TOKEN}"},
+            {"cookie": "visir="},
+        ):
+            assert ask(locked, "GET", path, **headers)[0] == 401, (path, headers)
+    assert ask(locked, "GET", "/")[0] == 200
+    assert ask(locked, "GET", "/web/main.js")[0] == 200
+    told = json.loads(ask(locked, "GET", "/health")[2])
+    assert set(told) == {"status", "version", "model"}
+
+
+def test_the_token_opens_by_header_and_by_cookie(locked):
+    assert locked.client().status().documents == 0
+    body = json.dumps({"token": TOKEN}).encode()
+    status, headers, _ = ask(locked, "POST", "/api/session", body, content_type="application/json")
+    cookie = headers["set-cookie"]
+    assert status == 204
+    assert "httponly" in cookie.lower()
+    assert "samesite=strict" in cookie.lower()
+    assert TOKEN not in cookie
+    assert ask(locked, "GET", "/api/status", cookie=cookie.partition(";")[0])[0] == 200
+    wrong = json.dumps({"token": "wrong"}).encode()
+    assert ask(locked, "POST", "/api/session", wrong, content_type="application/json")[0] == 401
+
+
+# What browsers are told
+
+
+def test_every_answer_tells_browsers_to_run_nothing_foreign(server, shelf):
+    original = f"/api/original?uri={quote(str(shelf / 'bread.pdf'))}"
+    for path in ("/", "/api/status", "/nothing", "/web/main.js", original, "/web/../serve/app.py", "/api/page"):
+        _, headers, _ = ask(server, "GET", path)
+        assert "script-src 'self'" in headers["content-security-policy"], path
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_the_page_asks_nobody_else_and_has_no_script_of_its_own():
+    import visir.serve
+
+    for path in (Path(visir.serve.__file__).parent / "web").iterdir():
+        text = path.read_text()
+        addresses = text.replace("http://www.w3.org/2000/svg", "").replace("https:// a web page", "")
+        assert "http://" not in addresses.replace('"http://', "")
+        assert "https://" not in addresses
+        assert "innerHTML" not in text
+        if path.suffix == ".html":
+            assert '<script type="module" src=' in text
+            assert " on" + "click" not in text
+            assert " style=" not in text
+
+
+@pytest.mark.parametrize(
+    "path", ["/web/..%2fapp.py", "/web/%2e%2e/app.py", "/web/....//app.py", "/web//etc/passwd", "/web/%00", "/web/..\\app.py"]
+)
+def test_only_the_files_of_the_page_are_served(server, path):
+    assert ask(server, "GET", path)[0] in (400, 404)
+
+
+# Documents and their names
+
+
+@pytest.mark.parametrize(
+    "uri", ["/etc/passwd", "../../etc/passwd", "file:///etc/passwd", "\0", "/", "x' OR 1=1 --", "%2e%2e/", "C:\\windows"]
+)
+def test_only_documents_of_the_index_can_be_had(server, uri):
+    for path in ("/api/original", "/api/page"):
+        assert ask(server, "GET", f"{path}?uri={quote(uri)}")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        (b"../../../../tmp/evil.txt", "evil.txt"),
+        (b"..\\\\..\\\\evil.txt", "evil.txt"),
+        (b"/etc/cron.d/evil.txt", "evil.txt"),
+        (b".hidden.txt", "hidden.txt"),
+        (b"a" * 400 + b".txt", "a" * 116 + ".txt"),
+        (b"<img src=x onerror=alert(1)>.txt", "img src=x onerror=alert(1).txt"),
+        ("über\u202egpj.txt".encode(), "übergpj.txt"),
+        (b"..", None),
+        (b"con\x01trol\x7f.txt", "control.txt"),
+    ],
+)
+def test_an_uploads_name_is_only_a_name(server, client, name, kept):
+    status, job = send_file(server, name, b"words about nothing in particular")
+    assert status == 202
+    uri = job["sources"][0]
+    home = server.index.with_name(server.index.name + ".serve") / "uploads"
+    assert Path(uri).is_relative_to(home)
+    assert Path(uri).is_file()
+    assert kept is None or Path(uri).name == kept
+    client.wait(job["id"])
+    client.remove(uri)
+
+
+def test_a_script_in_a_page_is_never_served_as_a_page(server, client):
+    status, job = send_file(
+        server, b"evil.html", b"<!doctype html><title><script>alert(1)</script></title><script>alert(2)</script><p>harmless words"
+    )
+    assert status == 202
+    client.wait(job["id"])
+    uri = job["sources"][0]
+    _, headers, _ = ask(server, "GET", f"/api/original?uri={quote(uri)}")
+    assert headers["content-type"] == "application/octet-stream"
+    assert headers["content-disposition"].startswith("attachment")
+    # The answer is JSON, which no browser runs; a title with a script in it is a title.
+    _, headers, body = ask(server, "GET", "/api/search?q=harmless")
+    assert headers["content-type"] == "application/json"
+    assert "<script>" in json.loads(body)["hits"][0]["title"]
+    client.remove(uri)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "served"),
+    [
+        (b"page.txt", b"<!doctype html><script>alert(1)</script>", "text/plain; charset=utf-8"),
+        (b"note.txt", b"plain words <script>alert(1)</script>", "text/plain; charset=utf-8"),
+        (b"fake.png", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "application/octet-stream"),
+    ],
+)
+def test_a_files_type_is_what_it_holds_not_what_it_is_called(server, client, name, content, served):
+    _, job = send_file(server, name, content)
+    client.wait(job["id"])
+    _, headers, _ = ask(server, "GET", f"/api/original?uri={quote(job['sources'][0])}")
+    assert headers["content-type"] == served
+    client.remove(job["sources"][0])
+
+
+def test_a_name_cannot_write_headers(server, client, shelf):
+    wicked = write_pdf(shelf / 'evil\r\nSet-Cookie: a=b".pdf', ["A page with a wicked name"])
+    assert client.wait(client.refresh()).indexed == 1
+    _, headers, body = ask(server, "GET", f"/api/original?uri={quote(str(wicked))}")
+    assert "set-cookie" not in headers
+    assert "Set-Cookie: a=b" not in headers["content-disposition"]
+    assert body.startswith(b"%PDF")
+    wicked.unlink()
+    assert client.wait(client.refresh()).removed == 1
+    status, headers, _ = ask(server, "GET", "/api/original?uri=x%0d%0aSet-Cookie:%20a=b")
+    assert (status, "set-cookie" in headers) == (404, False)
+
+
+# Sizes and times
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A small PNG of very many pixels."""
+    import struct
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    lines = zlib.compressobj(9)
+    pixels = b"".join(lines.compress(bytes(width + 1)) for _ in range(height)) + lines.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_a_picture_of_too_many_pixels_is_one_clear_line(client):
+    with pytest.raises(RequestError, match="million pixels") as caught:
+        client.search(image=bomb(20_000, 10_000))
+    assert caught.value.status == 422
+
+
+def test_a_request_that_is_too_large_is_refused_early(server):
+    status, _, told = ask(server, "POST", "/api/search", b"x" * 100, content_type="application/json", content_encoding="identity")
+    assert status == 422
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.putrequest("POST", "/api/search")
+    connection.putheader("content-length", str(1 << 40))
+    connection.putheader("content-type", "application/json")
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+    assert told
+
+
+def test_a_body_that_grows_without_end_is_cut_off(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as raw:
+        raw.sendall(b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+        piece = b"%x\r\n%s\r\n" % (1 << 20, b"x" * (1 << 20))
+        sent = 0
+        with contextlib.suppress(OSError):
+            while sent < 200:
+                raw.sendall(piece)
+                sent += 1
+        assert 30 < sent < 200, "a body may have 32 MB"
+
+
+@pytest.mark.slow
+def test_slow_heads_and_slow_bodies_are_let_go_and_stop_nobody(server, client):
+    heads = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
+    for raw in heads:
+        raw.sendall(b"GET /health HTTP/1.1\r\nHost: local")
+    assert client.search("rainfall").hits
+    end = time.monotonic() + 25
+    while heads and time.monotonic() < end:
+        for raw in heads[:]:
+            try:
+                raw.sendall(b"h")
+                raw.setblocking(False)
+                gone = raw.recv(1) == b""
+            except BlockingIOError:
+                gone = False
+            except OSError:
+                gone = True
+            raw.setblocking(True)
+            if gone:
+                raw.close()
+                heads.remove(raw)
+        time.sleep(0.5)
+    assert not heads, f"{len(heads)} connections that never say what they want are still open"
+
+
+def test_what_is_no_http_is_refused(server):
+    for junk in (b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000 + b"\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as raw:
+            try:
+                raw.sendall(junk)
+                told = raw.recv(100)
+            except ConnectionResetError:
+                continue
+            assert told == b"" or told.startswith(b"HTTP/1.1 400")
+
+
+# Web addresses
+
+
+@pytest.mark.parametrize("url", ["ftp://example.org/x", "file:///etc/passwd", "javascript:alert(1)", "//example.org", "http://a b"])
+def test_only_web_addresses_can_be_added(client, url):
+    with pytest.raises(RequestError) as caught:
+        client.add(url)
+    assert caught.value.status == 422
+
+
+def test_addresses_of_this_machine_and_network_are_refused(client, server):
+    addresses = [f"{server.address}health", "http://[::ffff:127.0.0.1]/", "http://169.254.169.254/latest/meta-data/", "http://2130706433/"]
+    job = client.wait(client.add(*addresses))
+    assert (job.indexed, job.failed) == (0, len(addresses))
+    assert all("private address" in failure.reason for failure in job.failures), job.failures
+    assert client.remove(*addresses) == len(addresses)
+
+
+def test_an_uploaded_page_sees_no_other_upload_and_no_file_of_the_machine(server, client, tmp_path):
+    red, blue = tmp_path / "red.png", tmp_path / "blue.png"
+    Image.new("RGB", (300, 300), "#ff0000").save(red)
+    Image.new("RGB", (300, 300), "#0000ff").save(blue)
+    first = client.wait(client.upload(red))
+    stolen = first.sources[0]
+    page = "".join(
+        f"<img width=300 src='{where}'>" for where in (f"file://{stolen}", f"file://{blue}", "../../" + "/".join(Path(stolen).parts[-3:]))
+    )
+    _, job = send_file(server, b"spy.html", b"<!doctype html><p>spying words</p>" + page.encode())
+    client.wait(job["id"])
+    hit = client.search("spying words", count=1).hits[0]
+    shot = tmp_path / "shot.jpg"
+    shot.write_bytes(client.picture(hit.picture))
+    seen = Image.open(shot).convert("RGB")
+    colours = {colour for _, colour in seen.getcolors(1 << 24)}
+    assert not any(red > 150 and green < 90 and blue < 90 for red, green, blue in colours)
+    assert not any(blue > 150 and green < 90 and red < 90 for red, green, blue in colours)
+    client.remove(stolen, job["sources"][0])
+
+
+def test_addresses_in_answers_lead_to_this_server(client, shelf):
+    page = client.page(str(shelf / "bread.pdf"))
+    assert not urlsplit(page.original).netloc
+    assert not urlsplit(page.picture.url).netloc

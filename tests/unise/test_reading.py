@@ -1,0 +1,155 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image, ImageDraw, ImageFont
+
+from visir.capture import fonts
+from visir.screenshot import Query, Screenshot
+from visir.unise.embedder import load_embedder
+from visir.unise.reading import reading_order
+from visir.unise.regions import RegionEmbedder, RegionQuery, Regions
+
+LINES = [
+    "Budget of the harbour museum",
+    "The museum spent most of its money on",
+    "the restoration of old wooden ships and",
+    "on a new roof for the visitor centre.",
+    "Tickets paid for a third of the costs,",
+    "the city and private donors for the rest.",
+]
+WEATHER = [
+    "Weather report for the mountains",
+    "Heavy snow is expected above two thousand",
+    "metres from Thursday evening, with strong",
+    "winds from the north. Roads over the pass",
+    "will be closed until the weekend, and the",
+    "danger of avalanches is rising quickly.",
+]
+
+
+def draw(lines: list[str], size: int = 26, colours: tuple[str, str] = ("white", "black")) -> Screenshot:
+    """A page 900 pixels wide with a line of text every 1.6 times its size."""
+    page = Image.new("RGB", (900, 1200), colours[0])
+    pen = ImageDraw.Draw(page)
+    font = ImageFont.truetype(str(fonts.FOLDER / "DejaVuSans.ttf"), size)
+    for number, line in enumerate(lines):
+        pen.text((60, 80 + number * 1.6 * size), line, colours[1], font)
+    buffer = io.BytesIO()
+    page.save(buffer, "PNG")
+    return Screenshot(buffer.getvalue(), uri="drawn")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_embedder("unise-mini")
+
+
+def plain(text: str) -> list[str]:
+    return [word.strip(".,").lower() for word in text.split()]
+
+
+@pytest.mark.parametrize("colours", [("white", "black"), ("#1d2530", "#e8e4da"), ("#fff3c4", "#7a1f1f")])
+def test_most_words_of_a_drawn_page_are_read_in_order(model, colours):
+    page = model.read(draw(LINES, colours=colours))
+    written = plain(" ".join(LINES))
+    read = page.text.split()
+    common = sum(min(written.count(word), read.count(word)) for word in set(written))
+    assert common >= 0.8 * len(written), page.text
+    places = [read.index(word) for word in ("budget", "restoration", "donors") if word in read]
+    assert places == sorted(places)
+    assert page.words[0].text == read[0]
+
+
+def test_pages_are_found_by_what_they_say(model):
+    pages = [draw(LINES), draw(WEATHER)]
+    vectors = model.encode_document(pages)
+    queries = model.encode_query(
+        ["who financed the ship exhibition", "is it safe to drive through the alps", Query(image=draw(WEATHER, 20))]
+    )
+    assert model.similarity(queries, vectors).argmax(1).tolist() == [0, 1, 1]
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_a_page_whose_source_tells_its_words_is_not_read_again(model):
+    page = draw(["nothing of this matters"])
+    told = Screenshot(page.encoded, text="tax return", words=draw_words("tax return"))
+    np.testing.assert_allclose(model.encode_document([told])[0], model.encode_document(["\ntax return"])[0], atol=1e-6)
+
+
+def draw_words(text: str):
+    from visir.screenshot import Word
+
+    return tuple(Word(word, (0.1, 0.1, 0.2, 0.2)) for word in text.split())
+
+
+def test_words_show_where_they_stand(model):
+    assert isinstance(model, RegionEmbedder)
+    regions = model.encode_regions([draw(WEATHER)])[0]
+    chance, places = model.encode_query_regions(Query("avalanches")).match(regions)
+    absent, nowhere = model.encode_query_regions(Query("photosynthesis")).match(regions)
+    assert chance > 0.8
+    assert absent < 0.2
+    assert not len(nowhere)
+    # The last line's third word.
+    left, top, right, bottom = regions.boxes[places].mean(0)
+    assert left < 0.38 < right
+    assert top < (80 + 5.5 * 1.6 * 26) / 1200 < bottom
+
+
+def test_names_that_no_lexicon_knows_are_found_by_their_letters(model):
+    name = "Zarkovilen"
+    with_it, without = draw([*LINES, f"Signed by {name}"]), draw([*LINES, "Signed by Marlenkova"])
+    asked = model.encode_query_regions(Query(name))
+    first, second = (asked.match(regions)[0] for regions in model.encode_regions([with_it, without]))
+    assert first > second + 0.3
+
+
+def test_rare_words_weigh_more(model):
+    weights = dict(zip(*[(q := model.encode_query_regions(Query("the avalanche"))).names, q.weights.tolist()], strict=True))
+    assert weights["avalanche"] > 2 * weights["the"]
+    assert sum(weights.values()) == pytest.approx(1)
+
+
+def test_an_empty_page_has_no_words_and_a_vector_all_the_same(model):
+    page = draw([])
+    assert model.read(page).words == ()
+    assert np.linalg.norm(model.encode_document([page])[0]) == pytest.approx(1, abs=1e-4)
+    assert model.encode_query_regions(Query("anything")).match(model.encode_regions([page])[0])[0] == 0
+
+
+def test_regions_keep_their_places_and_directions_when_packed():
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((7, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    kept = Regions.unpack(Regions(rng.random((7, 4), np.float32), vectors).pack())
+    assert ((kept.vectors * vectors).sum(1) > 0.999).all()
+    assert Regions.unpack(b"").boxes.shape == (0, 4)
+    assert len(Regions.unpack(Regions(np.zeros((0, 4), np.float32), np.zeros((0, 16), np.float32)).pack()).boxes) == 0
+
+
+def test_late_interaction_takes_the_best_region_for_each_part():
+    regions = Regions(np.zeros((2, 4), np.float32), np.eye(3, dtype=np.float32)[:2])
+    query = RegionQuery(("a", "b"), np.eye(3, dtype=np.float32)[[1, 2]], np.array([0.75, 0.25], np.float32), (0.5, 0.01))
+    chance, places = query.match(regions)
+    assert chance == pytest.approx(0.75, abs=1e-3)
+    assert places.tolist() == [1]
+
+
+def test_columns_are_read_one_after_the_other():
+    left = [(10, y, 90, y + 10) for y in range(30, 130, 14)]
+    right = [(130, y, 210, y + 10) for y in range(32, 132, 14)]
+    heading = [(10, 0, 60, 10), (70, 1, 210, 11)]
+    boxes = np.array([*right, *left, *heading], np.float32)
+    order = boxes[reading_order(boxes)].tolist()
+    assert order == [list(map(float, box)) for box in (*heading, *left, *right)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(np.float32, st.tuples(st.integers(0, 30), st.just(4)), elements=st.floats(0, 1000, width=32)))
+def test_every_word_is_read_once(corners):
+    boxes = np.concatenate([np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])], 1)
+    assert sorted(reading_order(boxes).tolist()) == list(range(len(boxes)))

@@ -1,0 +1,128 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from visir.errors import DatasetError
+from visir.vira.build import build
+from visir.vira.camera import Camera
+from visir.vira.capturing import as_row
+from visir.vira.config import Config, read_config
+from visir.vira.dataset import KINDS, Dataset, write_images
+from visir.vira.domains.products import Products
+from visir.vira.leaks import Guard
+
+PAGES = {"charts": 8, "documents": 8, "encyclopedia": 12, "products": 9}
+
+
+@pytest.fixture(scope="module")
+def made(corpora, dev, tmp_path_factory):
+    """A set built in one go, its counts beside it."""
+    folder = tmp_path_factory.mktemp("set")
+    counts = build(folder, Config(PAGES, corpora.folder, avoid=dev), lambda _: None)
+    return folder, counts
+
+
+def test_rows_of_every_kind_point_at_pictures_and_answers(made):
+    folder, counts = made
+    data = Dataset(folder)
+    for kind in KINDS:
+        rows = list(data.rows(kind))
+        assert len(rows) == data.count(kind) == counts[kind] > 0
+        for row in rows:
+            assert bool(row.target) != bool(row.answer)
+            assert all(image in data for image in (row.image, row.target) if image)
+            assert row.image or kind in ("caption", "q2s")
+    assert [row.id for row in data.rows("q2s", seed=1)] != [row.id for row in data.rows("q2s")]
+    assert {row.id for row in data.rows("q2s", seed=1)} == {row.id for row in data.rows("q2s")}
+
+
+def test_pictures_and_words_come_back(made):
+    data = Dataset(made[0])
+    row = next(data.rows("caption", domains=["products"]))
+    shot = data.screenshot(row.target)
+    assert shot.encoded == data.picture(row.target)
+    assert shot.encoded[:2] == b"\xff\xd8"
+    assert " ".join(word.text for word in shot.words).split() == shot.text.split()
+    assert all(0 <= side <= 1 for word in shot.words for side in word.box)
+    with pytest.raises(DatasetError, match="nothing"):
+        data.picture("nothing")
+
+
+def test_hugging_face_datasets_decodes_the_pictures(made):
+    datasets = pytest.importorskip("datasets")
+    shards = sorted(str(path) for path in (made[0] / "images").glob("charts-*.parquet"))
+    loaded = datasets.Dataset.from_parquet(shards, cache_dir=str(made[0] / "cache"))
+    assert loaded[0]["image"].size == (loaded[0]["width"], loaded[0]["height"])
+
+
+def test_what_was_dropped_is_counted(made):
+    folder, counts = made
+    assert json.loads((folder / "counts.json").read_text()) == counts
+    kept = sum(count for name, count in counts.items() if name.endswith(": kept"))
+    assert kept == sum(pq.ParquetFile(path).metadata.num_rows for path in (folder / "images").glob("*.parquet"))
+
+
+def test_training_shares_no_document_and_no_page_with_the_benchmark(made, dev):
+    guard = Guard(dev)
+    for path in (made[0] / "images").glob("*.parquet"):
+        table = pq.read_table(path, columns=["domain", "document"]).to_pylist()
+        assert not {(row["domain"], row["document"]) for row in table} & guard.documents
+    leaked = {leak.image for leak in guard.leaks(made[0])}
+    named = {image for kind in KINDS for row in Dataset(made[0]).rows(kind) for image in (row.image, row.target)}
+    assert not leaked & named
+
+
+def test_a_page_of_the_benchmark_in_training_is_found(corpora, dev, tmp_path):
+    benchmark = {json.loads(line)["key"]: line for line in (dev / "pages-products.jsonl").read_text().splitlines()}
+    with Camera() as camera:
+        domain = Products(corpora)
+        pages = [page for document in [*domain.split("dev")[:2], *domain.split("train")[:1]] for page in domain.pages(document, camera)]
+    write_images(tmp_path / "images" / "products-00000.parquet", map(as_row, pages), {})
+    expected = {page.key for page in pages if page.key in benchmark}
+    assert expected
+    assert expected <= {leak.key for leak in Guard(dev).leaks(tmp_path)}
+
+
+def test_a_killed_build_goes_on_where_it_was(corpora, dev, made, tmp_path):
+    recipe = tmp_path / "set.toml"
+    listed = "\n".join(f"{name} = {count}" for name, count in PAGES.items())
+    recipe.write_text(f'corpora = "{corpora.folder}"\navoid = "{dev}"\n[domains]\n{listed}\n')
+    command = [sys.executable, "-m", "visir.cli.main", "vira", "build", str(recipe), "-o", str(tmp_path / "set")]
+    running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    shards = tmp_path / "set" / "images"
+    deadline = time.monotonic() + 120
+    while not list(shards.glob("*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    before = {path.name: path.stat().st_mtime_ns for path in shards.glob("*.parquet")}
+    assert before
+    assert not (tmp_path / "set" / "rows").exists()
+    subprocess.run(command, check=True, capture_output=True)
+    assert before.items() <= {path.name: path.stat().st_mtime_ns for path in shards.glob("*.parquet")}.items()
+    for kind in KINDS:
+        assert list(Dataset(tmp_path / "set").rows(kind)) == list(Dataset(made[0]).rows(kind))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[domains]\nmusic = 5", "held out"),
+        ("[domains]\nnothing = 5", "no such domain"),
+        ("sizes = 3\n[domains]\ncharts = 5", "no such setting"),
+        ("neighbours = 3", "domains. is missing"),
+        ("neighbours =", "cannot be read"),
+    ],
+)
+def test_a_bad_recipe_is_refused_in_one_line(tmp_path, text, said):
+    path = tmp_path / "set.toml"
+    path.write_text(text)
+    with pytest.raises(DatasetError, match=said) as refused:
+        read_config(path)
+    assert "\n" not in str(refused.value)
