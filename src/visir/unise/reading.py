@@ -132,7 +132,7 @@ def reading_order(boxes: Floats) -> NDArray[np.int64]:
         part = waiting.pop()
         across = _widest_band(boxes[part][:, [1, 3]])
         along = _widest_band(boxes[part][:, [0, 2]])
-        if len(part) == 1 or max(across[0] / 0.9, along[0] / 1.5) < size:
+        if max(across[0] / 0.9, along[0] / 1.5) <= size:
             order.extend(part[_lines(boxes[part], size)].tolist())
             continue
         axis, (_, cut) = (1, across) if across[0] / 0.9 >= along[0] / 1.5 else (0, along)
