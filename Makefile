@@ -1,10 +1,11 @@
-# make demo    set up, index the sample documents, answer three queries
+# make demo    set up, index the sample documents, answer three queries, open the page
 # make test    install what the tests need, run every check
+# make unise-mini   train the default model anew, from nothing (some hours; see docs/training.md)
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types contracts check slow
+.PHONY: demo test lint types contracts check slow unise-mini
 
 demo: .venv/installed
 	sh samples/demo.sh
@@ -33,7 +34,7 @@ slow:
 	$(BIN)/pip install --quiet --upgrade pip
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/pip
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[web]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[web,serve,mcp]'
 	touch $@
 
 .venv/installed-dev: .venv/installed scripts/system-packages
@@ -41,3 +42,8 @@ slow:
 	$(BIN)/pip install --quiet -c constraints.txt torch
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
+
+unise-mini: .venv/installed-dev
+	test -f data/practice.zip || $(BIN)/python -m visir.vira.practice.build_pack -o data/practice.zip
+	$(BIN)/python -m visir.train.reading unise-mini-cpu.toml -o runs/unise-mini
+	$(BIN)/python -m visir.train.export_mini runs/unise-mini src/visir/unise/weights/unise-mini

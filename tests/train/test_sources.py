@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from pair_recipes import recipe
@@ -75,12 +76,14 @@ def test_a_set_is_split_by_document(folder):
     assert composed.query(pair).image.image.size == (120, 160)
 
 
-def test_stages_learn_from_a_set(folder, tmp_path):
-    made = recipe((2, 0))
-    run = PairRun(
-        type(made)(made.model, PairData((str(folder), "shapes"), workers=0, mini_batch=64), made.stage, made.watch), tmp_path, "cpu"
-    )
-    names = [name for name, _ in run.updates()]
+def test_stages_learn_from_a_set_the_same_with_workers(folder, tmp_path):
+    made, told = recipe((3, 0)), []
+    for workers in (0, 2):
+        data = PairData((str(folder), "shapes"), workers=workers, mini_batch=64)
+        run = PairRun(replace(made, data=data), tmp_path / str(workers), "cpu")
+        told.append([(name, numbers["loss"]) for name, numbers in run.updates()])
+    assert told[0] == told[1]
+    names = [name for name, _ in told[0]]
     assert set(names) <= {"tiny-caption", "shapes-caption"}
     facts = json.loads((run.finish() / "visir.json").read_text())["made"]
     assert {"tiny-caption", "tiny-sq2s", "shapes-q2s"} <= set(facts["data"])

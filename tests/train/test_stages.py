@@ -163,7 +163,7 @@ if run.part[0] == 0:
 """
 
 
-@pytest.mark.parametrize("mini_batch", [64, 2])
+@pytest.mark.parametrize("mini_batch", [64, pytest.param(2, marks=pytest.mark.slow)])
 def test_two_processes_learn_what_one_does(tmp_path, mini_batch):
     script = tmp_path / "two.py"
     script.write_text(TWO)
@@ -234,6 +234,7 @@ def test_a_recipe_runs_by_name_stops_in_time_and_goes_on(tmp_path):
     assert model == tmp_path / "model"
     steps = [row["step"] for row in map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines()) if "loss" in row]
     assert steps[-1] == 5
+    assert len(steps) == len(set(steps))
     assert find_recipe("unise-mini").name == "unise-mini.toml"
     with pytest.raises(ModelError, match="unise-clip-cpu"):
         find_recipe("nonsense")
@@ -241,15 +242,17 @@ def test_a_recipe_runs_by_name_stops_in_time_and_goes_on(tmp_path):
 
 @pytest.mark.slow
 def test_a_qwen_learns_in_both_stages(tmp_path):
-    run = PairRun(
-        recipe((150, 150), base="tiny:qwen2_vl", pixels=7056, batch=24, watch=Watching(every=150, log=10, held=40, probe="")), tmp_path
-    )
+    watch = Watching(every=1000, log=1, held=41, probe="")
+    run = PairRun(recipe((150, 120), base="tiny:qwen2_vl", pixels=7056, batch=24, lr=1e-3, watch=watch), tmp_path)
     assert run.train()
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    for stage in (0, 1):
+        said = [row["loss"] for row in rows if row.get("stage") == stage]
+        assert np.mean(said[-15:]) < 0.8 * np.mean(said[:15])
     before, between, after = (row for row in rows if "recall_shapes-caption" in row)
-    assert before["recall_shapes-caption"] < 0.15 < 0.3 < between["recall_shapes-caption"]
-    for kind in ("q2s", "sq2s"):
-        assert between[f"recall_shapes-{kind}"] < after[f"recall_shapes-{kind}"] > 0.3
+    assert before["recall_shapes-caption"] < 0.05 < 0.1 < between["recall_shapes-caption"]
+    asked = ("recall_shapes-q2s", "recall_shapes-sq2s")
+    assert sum(between[kind] for kind in asked) < 0.2 < 0.25 < sum(after[kind] for kind in asked)
     inputs = [HELD[kind].query(HELD[kind].pairs[0]) for kind in HELD]
     trained = run.embedder().encode_query(inputs)
     assert np.abs(load_embedder(str(run.finish())).encode_query(inputs) - trained).max() < 1e-6

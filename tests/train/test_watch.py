@@ -64,15 +64,15 @@ def test_a_pixel_budget_too_low_for_the_type_is_told():
 
 def told(losses, rivals=0.0):
     watch = Watch()
-    return [warning for loss in losses for warning in watch.step({"loss": loss, "rivals": rivals})]
+    return [warning for loss in losses for warning in watch.step("a", {"loss": loss, "rivals": rivals})]
 
 
 def test_a_loss_that_stalls_is_told_once_with_its_false_negatives():
     noise = np.random.default_rng(0).normal(0, 0.02, 300)
     warnings = told(1.2 + noise, rivals=0.4)
-    assert 1 <= len([warning for warning in warnings if "stalls at 1.2" in warning]) <= 3
+    assert 1 <= len([warning for warning in warnings if "on a stalls at 1.2" in warning]) <= 3
     assert "40% of the negatives" in warnings[0]
-    assert "audit" in warnings[0]
+    assert "false negatives" in warnings[0]
     assert "learning rate" in told(1.2 + noise)[0]
 
 
@@ -87,12 +87,20 @@ def test_a_loss_that_swings_is_told():
     assert any("swings" in warning for warning in told(swinging))
 
 
+def test_kinds_of_different_losses_are_no_swinging():
+    watch = Watch()
+    falling = np.linspace(1, 0.4, 200)
+    assert [
+        w for loss in falling for name, more in (("a", 0), ("b", 3)) for w in watch.step(name, {"loss": loss + more, "rivals": 0})
+    ] == []
+
+
 def test_a_new_stage_begins_afresh():
     watch = Watch()
     for loss in [1.0] * 60:
-        watch.step({"loss": loss, "rivals": 0.0})
+        watch.step("a", {"loss": loss, "rivals": 0.0})
     watch.stage()
-    assert [watch.step({"loss": 1.0, "rivals": 0.0}) for _ in range(60)] == [[]] * 60
+    assert [watch.step("a", {"loss": 1.0, "rivals": 0.0}) for _ in range(60)] == [[]] * 60
 
 
 class Pixels:
@@ -127,7 +135,7 @@ def test_a_model_that_forgets_the_probe_is_told():
     assert lost["probe_kept"] < 0.5
     [warning] = Watch().examined(lost)
     assert "forgotten" in warning
-    assert "100% did before" in warning
+    assert "100% did at best" in warning
 
 
 def test_recall_is_the_share_that_came_first():

@@ -3,8 +3,10 @@ import pytest
 import torch
 from PIL import Image
 
+from visir.screenshot import Query, Screenshot
 from visir.unise.clip import load_clip, unise_clip
-from visir.unise.tiny import tiny_clip
+from visir.unise.embedder import load_embedder
+from visir.unise.tiny import tiny_clip, tiny_siglip
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +46,26 @@ def test_a_saved_model_encodes_as_before(checkpoint, fusion, tmp_path):
 def test_an_unknown_fusion_is_refused(checkpoint):
     with pytest.raises(ValueError, match="unknown fusion 'product'"):
         unise_clip(str(checkpoint), "product")
+
+
+def test_a_siglip_is_opened_whole_and_its_texts_stand_alone(tmp_path):
+    embedder = load_embedder(str(tiny_siglip(tmp_path / "siglip")))
+    texts = ["a", "a red circle", "a long text"]
+    together = embedder.encode_query(texts)
+    assert np.allclose(together, np.concatenate([embedder.encode_query([text]) for text in texts]), atol=1e-5)
+    embedder.model.save_pretrained(str(tmp_path / "model"))
+    again = load_embedder(str(tmp_path / "model"))
+    pictures = [Screenshot.from_image(PICTURE)]
+    queries = [*texts, Query("in blue", pictures[0])]
+    assert np.allclose(again.encode_query(queries), embedder.encode_query(queries), atol=1e-6)
+    assert np.allclose(again.encode_document(pictures), embedder.encode_document(pictures), atol=1e-6)
+    features = embedder.model.preprocess(["a"])
+    assert features["input_ids"].shape == (1, 24)
+
+
+def test_pages_are_seen_whole(checkpoint):
+    wide = Image.new("RGB", (400, 100), "white")
+    marked = wide.copy()
+    marked.paste("black", (0, 0, 60, 100))  # what CLIP's own cut would leave out
+    one, other = unise_clip(str(checkpoint)).encode([wide, marked])
+    assert one @ other < 0.9999

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from visir.errors import ModelError
 from visir.unise.compact import compact, similarity
 from visir.unise.embedder import load_embedder
 
@@ -39,3 +40,8 @@ def test_the_encoder_that_ships_survives_eight_bits():
     vectors = load_embedder().encode_document(texts)
     eight = compact(vectors, output="int8")
     assert np.abs(similarity(eight, eight) - vectors @ vectors.T).max() < 0.01
+
+
+def test_a_length_that_would_be_ignored_is_refused():
+    with pytest.raises(ModelError, match=r"visir\.unise\.compact"):
+        load_embedder("text", dim=64)

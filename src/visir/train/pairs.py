@@ -6,6 +6,7 @@ and the screenshot that answers it. Batch ``i`` of a stage is the same in any pr
 
 import hashlib
 import json
+import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -191,9 +192,11 @@ class PairBatches(Dataset[PairBatch]):
 
 def load_pairs(batches: PairBatches, start: int, workers: int) -> Iterator[PairBatch]:
     """Yield the batches from number ``start`` on, made ahead by worker processes, in order."""
+    # Forked processes share the model's processor and the data; others would be sent copies of all.
+    forks = "fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None
     yield from DataLoader(
         batches, batch_size=None, sampler=range(start, len(batches)), num_workers=workers,
-        prefetch_factor=2 if workers else None, worker_init_fn=_calm if workers else None,
+        prefetch_factor=2 if workers else None, worker_init_fn=_calm if workers else None, multiprocessing_context=forks,
     )  # fmt: skip
 
 

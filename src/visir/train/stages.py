@@ -176,7 +176,7 @@ class PairRun:
             late = bool(minutes) and now - begun > 60 * minutes
             if _any(late, self.device):
                 break
-            if not done and now - saved > 60 * self.recipe.watch.save and self.part[1] == 1:
+            if not done and now - saved > 60 * self.recipe.watch.save and self.part[0] == 0:
                 self.save()
                 saved = now
         if self.part[0] == 0:
@@ -269,6 +269,9 @@ class Journal:
         self._run = run
         self._path = run.folder / "metrics.jsonl"
         self._since, self._pairs = time.monotonic(), 0
+        # What a killed run wrote after its last state is made again.
+        kept = [row for row in read_rows(self._path) if row["step"] <= run.step and run.step] if self._path.is_file() else []
+        self._path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
     def begin(self) -> None:
         """Examine the model as it came."""
@@ -281,7 +284,7 @@ class Journal:
         run = self._run
         step, stage = run.step, run.recipe.stage[int(numbers["stage"])]
         self._pairs += stage.batch
-        self._warn(run.watch.step(numbers))
+        self._warn(run.watch.step(name, numbers))
         ends = step == run.recipe.steps or run.recipe.at(step)[1] == 0
         if step % run.recipe.watch.log == 0 or ends:
             now = time.monotonic()

@@ -63,8 +63,9 @@ class Watch:
     """Looks at a run's numbers and says what is going wrong, each thing once until it has passed."""
 
     def __init__(self) -> None:
-        self._losses: deque[float] = deque(maxlen=2 * _WINDOW)
-        self._rivals: deque[float] = deque(maxlen=_WINDOW)
+        # By set: batches of different kinds have different losses, which is no swinging.
+        self._losses: dict[str, deque[float]] = {}
+        self._rivals: dict[str, deque[float]] = {}
         self._said: set[str] = set()
 
     def stage(self) -> None:
@@ -72,26 +73,28 @@ class Watch:
         self._losses.clear()
         self._rivals.clear()
 
-    def step(self, row: dict[str, Any]) -> list[str]:
-        """Take in a step's ``loss`` and ``rivals``; returns new warnings."""
-        self._losses.append(float(row["loss"]))
-        self._rivals.append(float(row["rivals"]))
-        if len(self._losses) < 2 * _WINDOW:
+    def step(self, name: str, row: dict[str, Any]) -> list[str]:
+        """Take in the ``loss`` and ``rivals`` of a step that learnt from the set ``name``; returns new warnings."""
+        losses = self._losses.setdefault(name, deque(maxlen=2 * _WINDOW))
+        near = self._rivals.setdefault(name, deque(maxlen=_WINDOW))
+        losses.append(float(row["loss"]))
+        near.append(float(row["rivals"]))
+        if len(losses) < 2 * _WINDOW:
             return []
-        losses = np.array(self._losses)
-        before, now = losses[:_WINDOW], losses[_WINDOW:]
-        rivals = float(np.mean(self._rivals))
+        before, now = np.array(losses)[:_WINDOW], np.array(losses)[_WINDOW:]
+        rivals = float(np.mean(near))
         hint = (
             f"; {rivals:.0%} of the negatives lie as near to their query as the right screenshot: look for false negatives among the mined "
-            "ones (`visir vira` audits them), or mine further down the list"
+            "ones, or mine further down the list"
             if rivals > _RIVALS
             else "; few negatives lie near the right screenshot: lower or raise the learning rate, or look at the data"
         )
         noise = float(np.std(np.diff(losses)))
         stalls = now.mean() > 0.3 and before.mean() - now.mean() < max(0.01 * before.mean(), 0.1 * noise / np.sqrt(_WINDOW))
-        swings = now.mean() > 0.05 and noise > 0.5 * now.mean()
-        return self._new("stall", bool(stalls), f"the loss stalls at {now.mean():.3f}{hint}") + self._new(
-            "swing", bool(swings), f"the loss swings by {noise:.3f} a step around {now.mean():.3f}{hint}"
+        swings = now.mean() > 0.3 and noise > 0.7 * now.mean()
+        stalled = self._new(f"stall {name}", bool(stalls), f"the loss on {name} stalls at {now.mean():.3f}{hint}")
+        return stalled + self._new(
+            f"swing {name}", bool(swings), f"the loss on {name} swings by {noise:.3f} a step around {now.mean():.3f}{hint}"
         )
 
     def examined(self, numbers: dict[str, float]) -> list[str]:
@@ -103,8 +106,8 @@ class Watch:
         return self._new(
             "forget",
             lost,
-            f"general features are being forgotten: of the probe's captions {now:.0%} find their picture, {before:.0%} did before "
-            "training; lower the learning rate, or train adapters (model.lora)",
+            f"general features are being forgotten: of the probe's captions {now:.0%} find their picture, {before:.0%} did at "
+            "best; lower the learning rate, or train adapters (model.lora)",
         )
 
     def _new(self, name: str, there: bool, message: str) -> list[str]:

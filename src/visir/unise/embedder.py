@@ -98,6 +98,8 @@ def load_embedder(
     except (OSError, json.JSONDecodeError) as error:
         shipped = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
         raise ModelError(f"there is no model {name!r}: name one that visir ships ({shipped}) or a folder with its config.json") from error
+    if dim is not None or pixels is not None:
+        raise ModelError(f"{name}: dim and pixels are for models that run in torch; visir.unise.compact shortens the vectors of any model")
     if config.get("kind") == "text-onnx":
         from visir.unise.onnx import TextEmbedder
 

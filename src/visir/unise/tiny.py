@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
     AutoConfig,
@@ -13,11 +14,16 @@ from transformers import (
     CLIPModel,
     CLIPProcessor,
     CLIPTokenizer,
+    PreTrainedTokenizerFast,
     Qwen2_5_VLProcessor,
     Qwen2Tokenizer,
     Qwen2VLImageProcessorPil,
     Qwen2VLProcessor,
     Qwen3VLProcessor,
+    SiglipConfig,
+    SiglipImageProcessorPil,
+    SiglipModel,
+    SiglipProcessor,
 )
 
 from visir.unise.mllm import mend_processors
@@ -121,3 +127,25 @@ def _vision_size(kind: str, width: int, patch: int) -> dict[str, Any]:
         }
     places = {"num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
     return {**same, **places, "hidden_size": 32, "out_hidden_size": width, "intermediate_size": 64}
+
+
+def tiny_siglip(folder: Path) -> Path:
+    """Write a SigLIP checkpoint with random weights and a tokenizer of letters.
+
+    Args:
+        folder: where it goes; made if missing.
+    """
+    letters = {name: number for number, name in enumerate(["<pad>", "</s>", "<unk>", *map(chr, range(97, 123))])}
+    model = Tokenizer(models.WordLevel(letters, unk_token="<unk>"))
+    model.normalizer = normalizers.Lowercase()
+    model.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    model.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    names = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=model, model_max_length=24, **names)  # type: ignore[no-untyped-call]
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {**size, "vocab_size": len(letters), "max_position_embeddings": 24, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
+    torch.manual_seed(0)
+    SiglipModel(SiglipConfig(text_config=text, vision_config={**size, "image_size": 32, "patch_size": 8})).save_pretrained(folder)
+    pictures = SiglipImageProcessorPil(size={"height": 32, "width": 32})
+    SiglipProcessor(image_processor=pictures, tokenizer=tokenizer).save_pretrained(folder)  # type: ignore[no-untyped-call]
+    return folder

