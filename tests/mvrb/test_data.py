@@ -241,3 +241,17 @@ def test_a_later_run_reads_no_picture_again_unless_it_changed(tmp_path, cache_fi
     [changed] = prepare(Benchmark(folder, cache), [DOCUMENTS])
     assert (cache.computed, changed.digest != task.digest) == (seen + 1, True)
     cache.close()
+
+
+def test_doubtful_candidates_are_told(tmp_path):
+    folder = write_benchmark(tmp_path, zipped=False)
+    told = []
+    prepare(Benchmark(folder), [CSR], told.append)
+    assert told == []
+    pages = folder / "Images/pages"
+    (pages / "violin.png").write_bytes((pages / "orchard.png").read_bytes())
+    rewrite(folder / CSR / "query.jsonl", lambda number, row: row.update(q_image="pages/glacier.png"))
+    prepare(Benchmark(folder), [CSR], told.append)
+    same, own = told
+    assert "1 candidates show the same picture as another" in same
+    assert "the pictures of 5 of 6 queries are candidates themselves, and wrong" in own

@@ -150,6 +150,7 @@ def run(*words):
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONWARNINGS": "ignore"})
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_writes_files(folder, tmp_path):
     words = ("composed", str(folder), "--model", "random", "--cache", str(tmp_path / "c"), "-o", str(tmp_path / "out"))
     done = run(*words)

@@ -20,6 +20,7 @@ def visir_eval(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_benchmark_and_a_model_are_fetched_by_name_and_kept(tmp_path, visir_eval):
     repositories = {
         "datasets/someone/tiny-mvrb": write_benchmark(tmp_path / "set"),
@@ -52,6 +53,7 @@ def test_without_a_hub_one_line_says_what_to_do(visir_eval):
     assert line.startswith("visir: there is no folder marsh123/MVRB, and http://127.0.0.1:9 cannot be reached")
 
 
+@pytest.mark.slow
 def test_a_model_of_a_hub_that_cannot_be_reached_is_one_line(folder, visir_eval):
     done = visir_eval(str(folder), "--model", "vidore/colqwen2-v1.0-hf", endpoint="http://127.0.0.1:9")
     assert done.returncode == 2

@@ -4,7 +4,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,10 +126,20 @@ def prepare(benchmark: Benchmark, names: Sequence[str], tell: Tell = silent) -> 
         ticker = _Ticker(task.name, tell)
         pictures = sum(bool(row.picture) for row in (*task.queries, *task.candidates))
         task.check(lambda done, ticker=ticker, pictures=pictures: ticker("looking at pictures", done, pictures))  # type: ignore[misc]
-        digests = [row.digest for row in task.candidates if row.picture]
-        if same := len(digests) - len(set(digests)):
-            tell(f"{task.name}: {same:,} candidates show the same picture as another, byte by byte; at most one of each can be first")
+        for line in _doubts(task):
+            tell(f"{task.name}: {line}")
     return tasks
+
+
+def _doubts(task: TaskData) -> Iterator[str]:
+    """Tell what makes a task harder to win than it looks; nothing of it is an error."""
+    place = {row.digest: number for number, row in enumerate(task.candidates) if row.picture}
+    pictures = sum(bool(row.picture) for row in task.candidates)
+    if same := pictures - len(place):
+        yield f"{same:,} candidates show the same picture as another, byte by byte; at most one of each can be first"
+    asked = zip(task.queries, task.targets, strict=True)
+    if own := sum(bool(row.picture) and place.get(row.digest, -1) not in {-1, *right} for row, right in asked):
+        yield f"the pictures of {own:,} of {len(task.queries):,} queries are candidates themselves, and wrong: each finds itself first"
 
 
 def evaluate(tasks: Sequence[TaskData], retriever: Retriever, tell: Tell = silent) -> Evaluation:
