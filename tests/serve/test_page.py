@@ -13,6 +13,8 @@ from servers import running
 from visir.capture.web import find_chromium
 from visir.serve.client import data_url
 
+# A busy machine may take seconds for what is asked; a picture's words are read by tesseract first.
+expect.set_options(timeout=30_000)
 WIDTHS = {"desk": (1440, 900), "tablet": (768, 1024), "phone": (390, 844)}
 
 
