@@ -303,6 +303,7 @@ def test_with_a_token_the_page_asks_for_it_once(chromium, tmp_path, shelf):
         context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", WIDTHS)
 def test_nothing_overflows_and_axe_finds_nothing(chromium, server, device, scheme):
