@@ -33,6 +33,7 @@ def job_files(server):
     return sorted(server.index.with_name(server.index.name + ".serve").glob("jobs/*.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["told to stop", "killed"])
 def test_a_restart_goes_on_with_the_jobs(many, tmp_path, ending):
     server = start(tmp_path / "index", str(many))
@@ -59,6 +60,7 @@ def test_a_restart_goes_on_with_the_jobs(many, tmp_path, ending):
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_searches_are_answered_while_indexing_runs_and_a_job_can_be_cancelled(many, tmp_path):
     server = start(tmp_path / "index", str(many))
     client = server.client()

@@ -13,6 +13,8 @@ from servers import running
 from visir.capture.web import find_chromium
 from visir.serve.client import data_url
 
+# A busy machine may take seconds for what is asked; a picture's words are read by tesseract first.
+expect.set_options(timeout=30_000)
 WIDTHS = {"desk": (1440, 900), "tablet": (768, 1024), "phone": (390, 844)}
 
 
@@ -301,6 +303,7 @@ def test_with_a_token_the_page_asks_for_it_once(chromium, tmp_path, shelf):
         context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", WIDTHS)
 def test_nothing_overflows_and_axe_finds_nothing(chromium, server, device, scheme):

@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import anyio
 import pytest
 from documents import write_pdf
 from PIL import Image
@@ -16,6 +17,7 @@ from servers import running
 
 from visir.errors import VisirError
 from visir.serve.client import RequestError
+from visir.serve.guard import Guard, Keys
 from visir.serve.options import ServeOptions
 
 TOKEN = "correct horse battery staple"
@@ -324,6 +326,51 @@ def test_slow_heads_and_slow_bodies_are_let_go_and_stop_nobody(server, client):
                 heads.remove(raw)
         time.sleep(0.5)
     assert not heads, f"{len(heads)} connections that never say what they want are still open"
+
+
+def test_a_body_that_stops_coming_and_an_answer_that_is_not_taken_are_given_up():
+    async def whole(scope, receive, send):
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    async def call(receive, send):
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
+        await Guard(whole, Keys(""), patience=0.1)(scope, receive, send)
+
+    async def main():
+        told = []
+        pieces = iter([{"type": "http.request", "body": b"x", "more_body": True}])
+
+        async def stalls():
+            return next(pieces, None) or await anyio.sleep_forever()
+
+        async def comes():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def takes(message):
+            told.append(message)
+
+        async def takes_nothing(message):
+            await anyio.sleep_forever()
+
+        await call(stalls, takes)
+        assert told[0]["status"] == 408
+        with pytest.raises(TimeoutError):
+            await call(comes, takes_nothing)
+
+    anyio.run(main)
+
+
+def test_an_upload_that_says_it_is_too_large_is_refused_before_it_comes(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.putrequest("POST", "/api/documents/files")
+    connection.putheader("content-length", str(257 << 20))
+    connection.putheader("content-type", "multipart/form-data; boundary=x")
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
 
 
 def test_what_is_no_http_is_refused(server):
