@@ -1,4 +1,4 @@
-# make demo    set up, index the sample documents, answer three queries
+# make demo    set up, index the sample documents, answer three queries, open the page
 # make test    install what the tests need, run every check
 # make unise-mini   train the default model anew, from nothing (some hours; see docs/training.md)
 PYTHON ?= python3
@@ -34,7 +34,7 @@ slow:
 	$(BIN)/pip install --quiet --upgrade pip
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/pip
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[web]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[web,serve,mcp]'
 	touch $@
 
 .venv/installed-dev: .venv/installed scripts/system-packages

@@ -34,3 +34,10 @@ show search "how much water is lost through leaks" -k 3
 show search --image samples/queries/rainfall-chart.png -k 3 || echo "$need"
 show search --image samples/queries/rainfall-chart.png "the same for 2023" -k 3 || echo "$need"
 show status
+
+# The same as a page to look at. Without a terminal nobody would end it.
+if [ -t 1 ]; then
+    printf '\n$ visir serve\n'
+    exec $visir serve
+fi
+printf '\nvisir serve shows the same as a web page.\n'

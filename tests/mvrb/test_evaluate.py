@@ -76,9 +76,16 @@ def test_what_is_written_is_read_again(evaluations, tmp_path):
 def test_the_report_shows_tables_bars_and_pictures(evaluations, folder, tmp_path):
     for evaluation in evaluations.values():
         save(evaluation, folder, tmp_path)
-    page, text = write(sorted(tmp_path.glob("*.json")), tmp_path / "report")
+    files = sorted(tmp_path.glob("*.json"))
+    page, text = write(files, tmp_path / "report")
     shown = page.read_text()
     assert shown.count("<figure>") >= 2 * 24
+    assert shown.count("<tr class=published>") == 7
+    assert shown.count("<div class=bar>") == 4 * 4
+    [other, _] = write(files, tmp_path / "other", "grey")
+    assert "Lost by grey" in other.read_text()
+    with pytest.raises(BenchmarkError, match="no measurement of 'nobody' is there"):
+        write(files, tmp_path / "other", "nobody")
     assert "data:image/jpeg;base64," in shown
     assert "http" not in shown
     assert "60.61" in text.read_text()

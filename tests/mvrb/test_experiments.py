@@ -6,7 +6,6 @@ import sys
 import numpy as np
 import pytest
 from make import picture, write_benchmark
-from unise.tiny import tiny_clip
 
 from visir.cli.experiment import _NAMES, experiment
 from visir.errors import BenchmarkError, VisirError
@@ -15,6 +14,7 @@ from visir.mvrb.data import Benchmark
 from visir.mvrb.experiments import EXPERIMENTS, Setting
 from visir.mvrb.experiments.growth import _Distractors, _grow, _Maker, _Side
 from visir.unise.clip import unise_clip
+from visir.unise.tiny import tiny_clip
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CSR, DOCUMENTS = "Composed_Screenshot_Retrieval/knowledge", "Screenshot_Retrieval/document"

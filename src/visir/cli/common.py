@@ -70,6 +70,11 @@ def missing_extra(extra: str, error: ImportError) -> VisirError:
     return VisirError(f"this verb needs more than the base: pip install 'visir[{extra}]' ({error})")
 
 
+def share_cores() -> None:
+    """Give each call of the model one thread, unless told otherwise: many callers share the cores, and waiting threads would burn them."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def say(message: str) -> None:
     """Print a line for people, on stderr."""
     print(message, file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from visir.cli.common import IndexOption, ModelOption, index_folder, missing_extra
+from visir.cli.common import IndexOption, ModelOption, index_folder, missing_extra, share_cores
 
 
 def mcp(
@@ -16,6 +16,7 @@ def mcp(
 
     A program that speaks the Model Context Protocol starts this by itself. Over HTTP, `visir serve` offers the same at /mcp.
     """
+    share_cores()
     from visir.index import Index
 
     try:

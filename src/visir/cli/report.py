@@ -11,13 +11,17 @@ from visir.cli.common import say
 def report(
     results: Annotated[list[Path], typer.Argument(metavar="OUT…", help="Folders or files that `visir eval -o` wrote.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where report.html and report.md go.")] = Path("report"),
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="Whose wins and losses are shown (else the best one's).")] = "",
+    benchmark: Annotated[
+        Path | None, typer.Option("--benchmark", metavar="DIR", help="The benchmark, where it is no longer where it was measured.")
+    ] = None,
 ) -> None:
-    """Write measurements as a page to look at."""
+    """Write measurements as a page to look at, and as Markdown."""
     from visir.errors import BenchmarkError
     from visir.mvrb.report import write
 
     files = [file for place in results for file in (sorted(place.glob("*.json")) if place.is_dir() else [place])]
     if not files:
         raise BenchmarkError(f"no measurements in {', '.join(map(str, results))}: make some with `visir eval DIR -o OUT`")
-    for path in write(files, output):
+    for path in write(files, output, model, benchmark):
         say(f"wrote {path}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from visir.cli.common import IndexOption, ModelOption, index_folder, say
+from visir.cli.common import IndexOption, ModelOption, index_folder, missing_extra, say, share_cores
 
 _PORT = 7333
 
@@ -26,7 +26,7 @@ def serve(
 
     With $VISIR_TOKEN set, callers must show that token.
     """
-    from visir.cli.common import missing_extra
+    share_cores()
     from visir.index import Index
 
     try:

@@ -13,6 +13,7 @@ from PIL import Image
 from visir.errors import BenchmarkError
 from visir.mvrb.data import Benchmark, Row, TaskData
 from visir.mvrb.evaluate import Evaluation, TaskResult, load, paired_test
+from visir.screenshot import flatten
 
 PUBLISHED = (
     ("BGE-VL-Screenshot 3.75B", 60.61, 70.09, 59.58, 53.10, 54.46),
@@ -27,7 +28,7 @@ PUBLISHED = (
 
 METAS = ("SR", "CSR", "SQA", "OVC")
 _SHOWN = 10
-_SIDE = 360
+_SIDE = 420
 
 
 def table(evaluations: Sequence[Evaluation]) -> str:
@@ -76,36 +77,72 @@ def save(evaluation: Evaluation, benchmark: Path, folder: Path) -> Path:
     return path
 
 
-def write(results: Sequence[Path], folder: Path) -> list[Path]:
+def write(results: Sequence[Path], folder: Path, shown: str = "", benchmark: Path | None = None) -> list[Path]:
     """Write report.html and report.md of measurements of one benchmark; returns their paths.
 
+    Args:
+        results: files that `save` wrote.
+        folder: where to, made if missing.
+        shown: name of the model whose wins and losses are shown; the best one's where it is empty.
+        benchmark: the benchmark's folder, where it is no longer where it was measured.
+
     Raises:
-        BenchmarkError: they are of different benchmarks or tasks.
+        BenchmarkError: they are of different benchmarks or tasks, or their benchmark is gone.
     """
-    evaluations = sorted((load(path) for path in results), key=lambda evaluation: -evaluation.overall["recall_at_1"])
-    first = evaluations[0]
-    for path, evaluation in zip(results, (load(path) for path in results), strict=True):
-        if evaluation.data != first.data or evaluation.tasks.keys() != first.tasks.keys():
+    evaluations = [load(path) for path in results]
+    for path, evaluation in zip(results, evaluations, strict=True):
+        if evaluation.data != evaluations[0].data or evaluation.tasks.keys() != evaluations[0].tasks.keys():
             raise BenchmarkError(f"{path} was measured on other data than the rest: report them apart")
-    benchmark = Benchmark(Path(json.loads(results[0].read_text(encoding="utf-8"))["benchmark"]))
+    evaluations.sort(key=lambda evaluation: -evaluation.overall["recall_at_1"])
+    chosen = next((evaluation for evaluation in evaluations if shown in ("", evaluation.model)), None)
+    if chosen is None:
+        raise BenchmarkError(f"no measurement of {shown!r} is there: {', '.join(evaluation.model for evaluation in evaluations)}")
+    place = benchmark or Path(json.loads(results[0].read_text(encoding="utf-8"))["benchmark"])
+    data = Benchmark(place)
+    tasks = [data.task(name) for name in evaluations[0].tasks]
     folder.mkdir(parents=True, exist_ok=True)
     page, text = folder / "report.html", folder / "report.md"
     text.write_text(_markdown(evaluations), encoding="utf-8")
     with page.open("w", encoding="utf-8") as out:
-        out.writelines(_page(evaluations, benchmark))
+        out.writelines(_page(evaluations, chosen, tasks, place.resolve().name))
     return [page, text]
 
 
+_NOT_OURS = "Rows marked as published were measured by others on the real MVRB; on other data they say nothing about ours."
+
+
 def _markdown(evaluations: Sequence[Evaluation]) -> str:
-    facts = "\n".join(
-        f"* {item.model}: revision {item.revision}, commit {item.commit}, {item.seconds:.0f} s, {item.peak_memory / 1e6:.0f} MB"
-        for item in evaluations
-    )
-    published = "\n".join(_line(name, [f"{value:.2f}" if value is not None else "" for value in values]) for name, *values in PUBLISHED)
-    return (
-        f"# Measurements\n\n{table(evaluations)}\n\n{facts}\n\n{_tests(evaluations)}\n\n## Published for the real MVRB, by others\n\n"
-        f"| model | Overall | {' | '.join(METAS)} |\n|---|{'--:|' * 5}\n{published}\n"
-    )
+    board = _board(evaluations)
+    head = f"| {' | '.join(board[0])} |\n|---|{'--:|' * (len(board[0]) - 1)}"
+    rows = "\n".join(f"| {' | '.join(row)} |" for row in board[1:])
+    facts = "\n".join(f"* {item.model}: {_facts(item)}" for item in evaluations)
+    return f"# Measurements\n\n{head}\n{rows}\n\n{_NOT_OURS}\n\n{table(evaluations)}\n\n{_tests(evaluations)}\n\n{facts}\n"
+
+
+def _board(evaluations: Sequence[Evaluation]) -> list[list[str]]:
+    """Return the leaderboard, its head first: Recall@1 in percent, ours and the published rows, best first."""
+    metas = list(dict.fromkeys([*METAS, *evaluations[0].meta]))
+    rows: list[tuple[float, list[str]]] = []
+    for item in evaluations:
+        low, high = item.interval()
+        scores = [f"{100 * item.meta[meta]['recall_at_1']:.1f}" if meta in item.meta else "" for meta in metas]
+        overall = item.overall["recall_at_1"]
+        depth = f"{100 * item.overall['recall_at_10']:.1f}"
+        rows.append((100 * overall, [item.model, f"{100 * overall:.1f}", f"{100 * low:.1f} to {100 * high:.1f}", *scores, depth, ""]))
+    for name, total, *parts in PUBLISHED:
+        known = dict(zip(METAS, parts, strict=True))
+        scores = [f"{value:.2f}" if (value := known.get(meta)) is not None else "" for meta in metas]
+        rows.append((total, [name, f"{total:.2f}", "", *scores, "", _PUBLISHED]))
+    rows.sort(key=lambda row: -row[0])
+    return [["model", "overall", "interval", *metas, "Recall@10", "source"], *(row for _, row in rows)]
+
+
+_PUBLISHED = "published"
+
+
+def _facts(item: Evaluation) -> str:
+    computed = f"{item.computed:,} vectors or texts computed" if item.computed else "all from the cache"
+    return f"revision {item.revision}, commit {item.commit}, {item.seconds:,.0f} s ({computed}), {item.peak_memory / 1e6:,.0f} MB at most"
 
 
 def _tests(evaluations: Sequence[Evaluation]) -> str:
@@ -116,56 +153,65 @@ def _tests(evaluations: Sequence[Evaluation]) -> str:
     )
 
 
-def _page(evaluations: Sequence[Evaluation], benchmark: Benchmark) -> Iterator[str]:
+def _page(evaluations: Sequence[Evaluation], chosen: Evaluation, tasks: Sequence[TaskData], name: str) -> Iterator[str]:
     style = files("visir.mvrb").joinpath("report.css").read_text(encoding="utf-8")
-    yield f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Measurements</title><style>{style}</style></head><body><main>'
-    yield f"<h1>{html.escape(benchmark.folder.name)}</h1>"
+    title = html.escape(f"Measurements on {name}")
+    yield '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    yield f"<title>{title}</title>"
+    yield f"<style>{style}</style></head><body><main><h1>{title}</h1>"
     yield from _leaderboard(evaluations)
-    for name in evaluations[0].tasks:
-        yield from _task(evaluations, benchmark.task(name))
+    links = " · ".join(f'<a href="#{html.escape(task.name)}">{html.escape(task.name)}</a>' for task in tasks)
+    yield f"<nav>{links}</nav>"
+    for task in tasks:
+        yield from _task(evaluations, chosen, task)
     yield "</main></body></html>\n"
 
 
 def _leaderboard(evaluations: Sequence[Evaluation]) -> Iterator[str]:
-    metas = list(evaluations[0].meta)
-    yield f"<h2>Recall@1, %</h2><table><tr><th>model<th>overall<th>interval{''.join(f'<th>{meta}' for meta in metas)}<th>commit</tr>"
+    head, *rows = _board(evaluations)
+    yield f"<h2>Recall@1, %</h2><div class=wide><table><tr>{''.join(f'<th>{html.escape(cell)}' for cell in head)}</tr>"
+    for row in rows:
+        kind = " class=published" if row[-1] == _PUBLISHED else ""
+        yield f"<tr{kind}>{''.join(f'<td>{html.escape(cell)}' for cell in row)}</tr>"
+    yield f"</table></div><p>{_NOT_OURS}</p><ul>"
+    first = evaluations[0]
     for item in evaluations:
-        low, high = item.interval()
-        cells = "".join(f"<td>{100 * item.meta[meta]['recall_at_1']:.1f}" for meta in metas)
-        head = f"<td>{html.escape(item.model)}<td>{100 * item.overall['recall_at_1']:.1f}<td>{100 * low:.1f} to {100 * high:.1f}"
-        yield f"<tr>{head}{cells}<td>{item.commit}</tr>"
-    yield f"</table><p>{html.escape(_tests(evaluations))}</p><h2>Published for the real MVRB, by others</h2>"
-    yield f"<table class=published><tr><th>model<th>Overall{''.join(f'<th>{meta}' for meta in METAS)}</tr>"
-    for name, *values in PUBLISHED:
-        yield f"<tr><td>{name}{''.join(f'<td>{value:.2f}' if value is not None else '<td>' for value in values)}</tr>"
-    yield "</table>"
+        against = f"; p = {paired_test(first, item):.4f} against {first.model} (paired randomisation test)" if item is not first else ""
+        yield f"<li><b>{html.escape(item.model)}</b>: {html.escape(_facts(item) + against)}</li>"
+    yield "</ul>"
 
 
-def _task(evaluations: Sequence[Evaluation], data: TaskData) -> Iterator[str]:
-    yield f"<h2 id='{html.escape(data.name)}'>{html.escape(data.name)}</h2>"
-    yield f"<p>{len(data.queries):,} queries ({data.query_kind}), {len(data.candidates):,} candidates ({data.candidate_kind})</p>"
+def _task(evaluations: Sequence[Evaluation], chosen: Evaluation, data: TaskData) -> Iterator[str]:
+    yield f'<h2 id="{html.escape(data.name)}">{html.escape(data.name)}</h2>'
+    kinds = f"{len(data.queries):,} queries ({data.query_kind}), {len(data.candidates):,} candidates ({data.candidate_kind})"
+    yield f"<p>{data.meta}: {kinds}. “{html.escape(data.instruction)}”</p>"
     for item in evaluations:
-        share = 100 * item.tasks[data.name].scores["recall_at_1"]
-        yield f'<div class=bar><span>{html.escape(item.model)}</span><i style="width:{share:.1f}%"></i>{share:.1f}</div>'
-    result = evaluations[0].tasks[data.name]
-    for title, won in (("Won", 1.0), ("Lost", 0.0)):
+        yield _bar(item.model, item.tasks[data.name])
+    result = chosen.tasks[data.name]
+    for title, won in (("Won", True), ("Lost", False)):
         # Spread over the task, so that neighbours in the file do not fill the page.
-        numbers = [number for number, value in enumerate(result.per_query) if (value > 0) == (won > 0)]
-        chosen = numbers[:: max(1, len(numbers) // _SHOWN)][:_SHOWN]
-        yield f"<h3>{title} by {html.escape(evaluations[0].model)}: {len(numbers):,}</h3>"
-        for number in chosen:
+        numbers = [number for number, value in enumerate(result.per_query) if (value > 0) == won]
+        step = max(1, len(numbers) // _SHOWN)
+        yield f"<h3>{title} by {html.escape(chosen.model)}: {len(numbers):,} of {len(result.per_query):,}</h3>"
+        for number in numbers[::step][:_SHOWN]:
             yield _example(data, result, number)
+
+
+def _bar(model: str, result: TaskResult) -> str:
+    share, (low, high) = 100 * result.scores["recall_at_1"], (100 * bound for bound in result.interval)
+    drawn = f'<i style="width:{share:.1f}%"></i><s style="left:{low:.1f}%;width:{high - low:.1f}%"></s>'
+    return f"<div class=bar><span>{html.escape(model)}</span><div>{drawn}</div>{share:.1f}</div>"
 
 
 def _example(data: TaskData, result: TaskResult, number: int) -> str:
     found = result.top[number][0]
-    right = min(data.targets[number])
-    cells = [("query", data.queries[number]), ("found", data.candidates[found])]
+    cells = [("asked", data.queries[number]), ("found", data.candidates[found])]
     if found not in data.targets[number]:
-        cells.append(("right", data.candidates[right]))
-    return (
-        "<div class=example>" + "".join(f"<figure><figcaption>{name}</figcaption>{_cell(row)}</figure>" for name, row in cells) + "</div>"
-    )
+        right = min(data.targets[number])
+        place = next((f"found at {rank}" for rank, row in enumerate(result.top[number], 1) if row == right), "not among the first ten")
+        cells.append((f"right, {place}", data.candidates[right]))
+    figures = "".join(f"<figure><figcaption>{name}</figcaption>{_cell(row)}</figure>" for name, row in cells)
+    return f"<div class=example>{figures}</div>"
 
 
 def _cell(row: Row) -> str:
@@ -173,8 +219,9 @@ def _cell(row: Row) -> str:
     if not row.picture:
         return shown
     with Image.open(io.BytesIO(row.screenshot().encoded)) as picture:
-        small = picture.convert("RGB")
-    small.thumbnail((_SIDE, _SIDE))
+        small = flatten(picture)
+        small.thumbnail((_SIDE, _SIDE))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=70)
-    return f'{shown}<img alt="{html.escape(row.picture)}" src="data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+    source = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f'{shown}<img loading="lazy" alt="{html.escape(row.picture)}" title="{html.escape(row.where)}" src="{source}">'

@@ -86,6 +86,10 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     403: {"model": Problem, "description": "The request comes from another web page."},
     404: {"model": Problem, "description": "There is no such thing."},
     413: {"model": Problem, "description": "The request is too large."},
+    422: {
+        "model": Problem,
+        "description": "A part of the request is not what it should be: the message, or a list of the parts, says which.",
+    },
     503: {"model": Problem, "description": "Too much waits already; try again later."},
 }
 router, files = APIRouter(responses=PROBLEMS), APIRouter(responses=PROBLEMS)

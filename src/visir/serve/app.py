@@ -8,7 +8,9 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 
@@ -74,6 +76,7 @@ def create_app(index: Index, options: ServeOptions, sources: Sequence[str] = ())
     app.router.routes.extend(agents)
     app.mount("/web", StaticFiles(directory=_WEB))
     app.add_exception_handler(VisirError, _explain)
+    app.add_exception_handler(RequestValidationError, _explain_parts)
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(Guard, keys=app.state.keys, patience=options.timeout)
     return app
@@ -99,6 +102,14 @@ def _show_numbers(server: api.Server) -> None:
     shown("visir_pages", "Pages.", lambda: server.library.counts()[1])
     shown("visir_jobs_queued", "Jobs that wait.", lambda: server.jobs.counts()["queued"])
     shown("visir_jobs_running", "Jobs at work.", lambda: server.jobs.counts()["running"])
+
+
+async def _explain_parts(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    if compatible.is_ours(request):
+        first = error.errors()[0]
+        return compatible.error_answer(400, f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}")
+    return await request_validation_exception_handler(request, error)
 
 
 async def _explain(request: Request, error: Exception) -> JSONResponse:

@@ -1,12 +1,16 @@
-"""Run the whole pipeline: pages, rows, hard negatives, audit, card."""
+"""Run the whole pipeline: pages, rows, hard negatives, card. Each step leaves what an earlier run finished alone."""
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from visir.vira.capturing import capture
+from visir.vira.card import write_card
 from visir.vira.config import Config
 from visir.vira.leaks import Guard
+from visir.vira.negatives import mine
 from visir.vira.pairs import make_rows
 
 
@@ -23,6 +27,23 @@ def build(folder: Path, config: Config, say: Callable[[str], None], workers: int
         What was kept and what was dropped, by step and reason; ``counts.json`` in the folder says the same.
     """
     counts = capture(folder, config, say, workers)
+    counts.update(_pair(folder, config, say))
+    if config.negatives:
+        counts.update(mine(folder, config, say))
+    told = dict(sorted(counts.items()))
+    (folder / "counts.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    write_card(folder, config, told)
+    return told
+
+
+def _pair(folder: Path, config: Config, say: Callable[[str], None]) -> Counter[str]:
+    """Write the rows, unless they were made of just these pictures by just this recipe."""
+    done = folder / "rows" / "done.json"
+    shards = sorted((path.name, path.stat().st_size) for path in (folder / "images").glob("*.parquet"))
+    digest = hashlib.blake2b(repr((config, shards)).encode(), digest_size=8).hexdigest()
+    if done.is_file() and (told := json.loads(done.read_text("utf-8")))["digest"] == digest:
+        return Counter(told["counts"])
+    counts: Counter[str] = Counter()
     drop: frozenset[str] = frozenset()
     if config.avoid is not None:
         leaks = Guard(config.avoid).leaks(folder)
@@ -31,6 +52,5 @@ def build(folder: Path, config: Config, say: Callable[[str], None], workers: int
         (folder / "leaks.json").write_text(json.dumps([vars(leak) for leak in leaks], indent=1), "utf-8")
         say(f"{len(drop):,} pages are near a page of {config.avoid} and are left out")
     counts.update(make_rows(folder, config, say, drop))
-    told = dict(sorted(counts.items()))
-    (folder / "counts.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    return told
+    done.write_text(json.dumps({"digest": digest, "counts": counts}), "utf-8")
+    return counts

@@ -45,40 +45,38 @@ def capture(folder: Path, config: Config, say: Callable[[str], None], workers: i
         for name, wanted in sorted(config.domains.items()):
             domain = DOMAINS[name](corpora)
             counts: Counter[str] = Counter()
-            for facts in _shards(folder, domain, config, pool, workers):
+            for facts in _shards(folder, domain, wanted, pool, workers):
                 counts.update(facts["counts"])
                 say(f"{name}: {counts['kept']:,} of {wanted:,} pages")
-                if counts["kept"] >= wanted:
-                    break
             total.update({f"{name}: {reason}": count for reason, count in counts.items()})
     return total
 
 
-def _shards(folder: Path, domain: Domain, config: Config, pool: ProcessPoolExecutor, ahead: int) -> Iterator[Facts]:
-    """Yield the facts of a domain's shards in order; the next ``ahead`` are made meanwhile."""
-    documents = domain.split("train")
-    size = _BATCH[domain.name]
-    starts = range(0, len(documents), size)
-    waiting: deque[tuple[Path, Future[Facts]]] = deque()
+def _shards(folder: Path, domain: Domain, wanted: int, pool: ProcessPoolExecutor, workers: int) -> Iterator[Facts]:
+    """Yield the facts of a domain's shards in order until they hold the wanted number of pages; as many are made at a time as pay."""
+    documents, size = domain.split("train"), _BATCH[domain.name]
+    ahead = iter(enumerate(range(0, len(documents), size)))
+    making: deque[tuple[Path, Future[Facts]]] = deque()
+    kept, done, more = 0, 0, True
     try:
-        for number, start in enumerate(starts):
-            path = folder / "images" / f"{domain.name}-{number:05}.parquet"
-            task = _read if path.is_file() else _shard
-            waiting.append((path, pool.submit(task, path, domain.name, documents[start : start + size])))
-            if len(waiting) > ahead:
-                yield waiting.popleft()[1].result()
-        while waiting:
-            yield waiting.popleft()[1].result()
+        while kept < wanted:
+            while more and len(making) < workers and kept + len(making) * (kept / done if done else size) < wanted:
+                number, start = next(ahead, (-1, 0))
+                more = number >= 0
+                if more:
+                    path = folder / "images" / f"{domain.name}-{number:05}.parquet"
+                    making.append((path, pool.submit(_shard, path, domain.name, documents[start : start + size])))
+            if not making:
+                return
+            facts = making.popleft()[1].result()
+            kept, done = kept + facts["counts"].get("kept", 0), done + 1
+            yield facts
     finally:
         # A set must not depend on how many processes made it.
-        for path, future in waiting:
+        for path, future in making:
             if not future.cancel():
                 future.exception()
                 path.unlink(missing_ok=True)
-
-
-def _read(path: Path, *_: object) -> Facts:
-    return read_facts(path)
 
 
 _tools: dict[str, Any] = {}
@@ -90,7 +88,9 @@ def _start(place: Path) -> None:
 
 
 def _shard(path: Path, name: str, documents: list[str]) -> Facts:
-    """Capture a batch of documents into one shard; run in a worker."""
+    """Capture a batch of documents into one shard, unless it is there; run in a worker."""
+    if path.is_file():
+        return read_facts(path)
     domain = _tools["domains"].setdefault(name, DOMAINS[name](_tools["corpora"]))
     counts: Counter[str] = Counter()
     failures: list[str] = []

@@ -23,7 +23,8 @@ class Config:
         negatives: hard negatives of a row.
         first, last: ranks among which negatives are drawn.
         margin: what is as near to the question as the right page, less this share, counts as right and is never a negative.
-        embedder: text embedder that mines negatives, see `visir.unise.embedder.load_embedder`.
+        embedder: text embedder that mines negatives, see `visir.unise.embedder.load_embedder`; ``look`` likewise the picture embedder,
+            or ``thumbnail``, which compares colours and needs no model.
     """
 
     domains: dict[str, int]
@@ -39,6 +40,7 @@ class Config:
     last: int = 40
     margin: float = 0.05
     embedder: str = "text"
+    look: str = "thumbnail"
 
 
 def read_config(path: Path) -> Config:

@@ -184,13 +184,13 @@ def write_images(path: Path, pages: Iterable[dict[str, Any]], facts: dict[str, A
     _write(path, list(pages), IMAGES, _GROUP, {b"huggingface": json.dumps(_FEATURES).encode(), b"visir": json.dumps(facts).encode()})
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write a shard of rows whole or not at all."""
-    _write(path, [{name: getattr(row, name) for name in ROWS.names} for row in rows], ROWS, 4096, {})
+def write_rows(path: Path, rows: Iterable[Row], facts: dict[str, Any]) -> None:
+    """Write a shard of rows whole or not at all; ``facts`` are kept in its metadata."""
+    _write(path, [{name: getattr(row, name) for name in ROWS.names} for row in rows], ROWS, 4096, {b"visir": json.dumps(facts).encode()})
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """Return what `write_images` was told to keep."""
+    """Return what a shard was told to keep."""
     facts: dict[str, Any] = json.loads(pq.read_schema(path).metadata[b"visir"])
     return facts
 

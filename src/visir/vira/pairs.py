@@ -174,5 +174,5 @@ class _Writer:
             self._flush()
 
     def _flush(self) -> None:
-        write_rows(self._folder / f"{self._kind}-{self._number:05}.parquet", self._rows)
+        write_rows(self._folder / f"{self._kind}-{self._number:05}.parquet", self._rows, {})
         self._rows, self._number = [], self._number + 1

@@ -1,15 +1,13 @@
 """What a model is compared with: OCR and text retrieval, general multimodal models, document retrievers, and two controls."""
 
-from pathlib import Path
-
 from visir.errors import ModelError
 from visir.mvrb.baselines.controls import GreyPictures, Random
 from visir.mvrb.baselines.embedding import EmbeddingRetriever
+from visir.mvrb.baselines.kinds import is_late_interaction
 from visir.mvrb.baselines.ocr import EngineName
 from visir.mvrb.baselines.regions import RegionRetriever
 from visir.mvrb.baselines.words import Bm25
 from visir.mvrb.cache import Cache
-from visir.mvrb.hub import reach_hub
 from visir.mvrb.retriever import Retriever
 from visir.unise.embedder import load_embedder
 from visir.unise.regions import RegionEmbedder
@@ -40,15 +38,12 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
     plain = name.removeprefix(_RAPIDOCR)
     if plain in ("ocr-bm25", "bm25"):
         return Bm25(cache, engine)
-    if plain.count("/") == 1 and not Path(plain).exists():
-        reach_hub()
-    if _may_be_torch(plain):
+    if is_late_interaction(plain):
         try:
-            from visir.mvrb.baselines.late import LateInteraction, is_late_interaction
+            from visir.mvrb.baselines.late import LateInteraction
         except ImportError as error:
             raise ModelError(f"the model {plain} runs in torch: pip install 'visir[train]' ({error})") from error
-        if is_late_interaction(plain):
-            return LateInteraction.load(plain, cache, device)
+        return LateInteraction.load(plain, cache, device)
     if plain.endswith(("+regions", ":regions")):
         return RegionRetriever(_load_region_embedder(plain[: -len("+regions")]), cache, plain.endswith(":regions"))
     embedder = load_embedder(plain, device)
@@ -62,9 +57,3 @@ def _load_region_embedder(name: str) -> RegionEmbedder:
     if not isinstance(embedder, RegionEmbedder):
         raise ModelError(f"the model {name} gives one vector a page and no regions: leave out what stands behind its name")
     return embedder
-
-
-def _may_be_torch(name: str) -> bool:
-    """Say whether a name is a folder of a checkpoint, or one on a hub, rather than a model that visir ships."""
-    folder = Path(name)
-    return (folder / "config.json").is_file() or (folder / "modules.json").is_file() or (name.count("/") == 1 and not folder.exists())

@@ -4,18 +4,17 @@ Khattab and Zaharia, "ColBERT" (2020); Faysse et al., "ColPali" (2024). A score 
 cosine with any of the candidate's (MaxSim, divided by the query's tokens; the order of candidates is MaxSim's).
 """
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub import hf_hub_download
 from numpy.typing import NDArray
 from sentence_transformers import MultiVectorEncoder
 
 from visir.errors import ModelError
+from visir.mvrb.baselines.kinds import model_file
 from visir.mvrb.cache import Cache, key_of
 from visir.mvrb.data import Row, TaskData
 from visir.mvrb.retriever import Progress
@@ -26,36 +25,9 @@ _PRECISION = {"cuda": torch.bfloat16}
 Tokens = NDArray[np.float16]
 
 
-def is_late_interaction(name: str) -> bool:
-    """Say whether a folder, or a model of a hub, has a vector for every token; ``False`` where neither can be read."""
-    architectures = _settings(name, "config.json").get("architectures") or []
-    if any(str(architecture).endswith("ForRetrieval") for architecture in architectures):
-        return True
-    return bool(_settings(name, "config_sentence_transformers.json").get("model_type") == "MultiVectorEncoder")
-
-
-def _settings(name: str, file: str) -> dict[str, Any]:
-    path = _file(name, file)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path else {}
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _file(name: str, file: str) -> Path | None:
-    """Return a file of a model folder, or of a model on a hub."""
-    if Path(name).is_dir():
-        return Path(name, file)
-    try:
-        return Path(hf_hub_download(name, file))
-    except Exception:  # not there, not reachable: whoever loads the model says so
-        return None
-
-
 def _revision(name: str) -> str:
     """Return a digest of a folder's files, or the commit of a model on a hub, which keeps its files under that name."""
-    config = _file(name, "config.json")
+    config = model_file(name, "config.json")
     return folder_digest(Path(name)) if Path(name).is_dir() or config is None else config.parent.name
 
 

@@ -171,6 +171,7 @@ library.setUp({
   changed: () => {
     showStatus();
     if (!isAsked()) hits.showNewest();
+    else if (!hits.shown.size) hits.run();
   },
   removed: (uri) => {
     hits.forget(uri);
