@@ -1,5 +1,6 @@
 """`visir train`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,8 @@ def train(
     except ImportError as error:
         raise ModelError(f"training runs in torch: pip install 'visir[train]' ({error})") from error
     model = run_recipe(recipe, output, changes or [], smoke, minutes, device)
+    if int(os.environ.get("RANK", 0)):
+        return  # torchrun's first process speaks for all
     if model is None:
         say("stopped before the end; the same command goes on")
     else:

@@ -1,6 +1,7 @@
 """A UniSE-CLIP that `visir export` wrote: runs in onnxruntime or OpenVINO, without torch."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,7 +41,8 @@ class ClipEmbedder:
         self.dim: int = config["dim"]
         self.calibration = Calibration(**{name: tuple(curve) for name, curve in config["calibration"].items()})
         self._config = config
-        opener = _open_openvino if device == "openvino" else open_session
+        exact = config["made"]["precision"] == "fp32"
+        opener = partial(_open_openvino, exact=exact) if device == "openvino" else open_session
         self._image, self._text = opener(folder / "image.onnx"), opener(folder / "text.onnx")
         self._mixer = opener(folder / "fusion.onnx") if config["fusion"] == "learned" else None
         try:
@@ -98,18 +100,20 @@ class ClipEmbedder:
 class _OpenVino:
     """An ONNX file compiled by OpenVINO, called as onnxruntime's session is."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, exact: bool) -> None:
         import openvino
 
-        self._model = openvino.Core().compile_model(str(path), "CPU")
+        # Without a hint it computes in bf16 where the processor can, which swaps near neighbours.
+        choices = {"INFERENCE_PRECISION_HINT": "f32"} if exact else {}
+        self._model = openvino.Core().compile_model(str(path), "CPU", choices)
 
     def run(self, _: None, feeds: dict[str, Any]) -> list[Any]:
         return [self._model(feeds)[0]]
 
 
-def _open_openvino(path: Path) -> _OpenVino:
+def _open_openvino(path: Path, exact: bool) -> _OpenVino:
     try:
-        return _OpenVino(path)
+        return _OpenVino(path, exact)
     except ImportError as error:
         raise ModelError("OpenVINO is not installed: pip install 'visir[openvino]'") from error
     except RuntimeError as error:
