@@ -61,6 +61,34 @@ def test_hugging_face_datasets_decodes_the_pictures(made):
     assert loaded[0]["image"].size == (loaded[0]["width"], loaded[0]["height"])
 
 
+def test_no_negative_is_right(made):
+    data = Dataset(made[0])
+    texts = {image: data.screenshot(image).text for image in data.images}
+    mined = 0
+    for kind in KINDS:
+        right = {}
+        for row in data.rows(kind):
+            right.setdefault((row.image, row.text), set()).add(row.target)
+        for row in data.rows(kind):
+            mined += len(row.negatives)
+            assert len(set(row.negatives)) == len(row.negatives) <= 4
+            if row.target:
+                assert not right[row.image, row.text] & set(row.negatives)
+                assert all(texts[image] != texts[row.target] for image in row.negatives)
+            else:
+                answers = [data.answer(other).lower() for other in row.negatives]
+                assert row.answer.lower() not in answers
+                assert len(set(answers)) == len(answers)
+    assert mined > 50
+
+
+def test_mined_rows_are_not_mined_again(made, corpora, dev):
+    folder, counts = made
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*.parquet")}
+    assert build(folder, Config(PAGES, corpora.folder, avoid=dev), lambda _: None) == counts
+    assert before == {path: path.stat().st_mtime_ns for path in folder.glob("*/*.parquet")}
+
+
 def test_what_was_dropped_is_counted(made):
     folder, counts = made
     assert json.loads((folder / "counts.json").read_text()) == counts

@@ -38,7 +38,7 @@ def devset(
 
 @app.command()
 def build(
-    recipe: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What the set is made of.")],
+    recipe: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What the set is made of: a file, or full or small.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the set goes.")],
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes that capture pages.")] = 1,
     as_json: JsonOption = False,

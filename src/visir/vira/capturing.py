@@ -19,7 +19,7 @@ from visir.vira.domains import DOMAINS, Domain
 from visir.vira.likeness import picture_hash
 from visir.vira.page import Page
 
-_BATCH = {"charts": 64, "documents": 4, "encyclopedia": 96, "help": 48, "manuals": 96, "products": 96, "repositories": 96, "slides": 8}
+_BATCH = {"charts": 24, "documents": 4, "encyclopedia": 96, "help": 48, "manuals": 96, "products": 96, "repositories": 96, "slides": 8}
 """Documents of a shard: some 150 to 300 pages; what a killed build repeats."""
 
 Facts = dict[str, Any]

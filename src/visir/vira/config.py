@@ -46,9 +46,14 @@ class Config:
 def read_config(path: Path) -> Config:
     """Read a recipe.
 
+    Args:
+        path: of the file, or the name of one that visir ships: ``full`` or ``small``.
+
     Raises:
         DatasetError: it is no TOML, names what there is not, or asks for a domain that is held out of training.
     """
+    shipped = Path(__file__).parent / "recipes" / f"{path}.toml"
+    path = path if path.is_file() or not shipped.is_file() else shipped
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
