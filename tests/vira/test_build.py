@@ -24,7 +24,7 @@ PAGES = {"charts": 8, "documents": 8, "encyclopedia": 12, "products": 9}
 def made(corpora, dev, tmp_path_factory):
     """A set built in one go, its counts beside it."""
     folder = tmp_path_factory.mktemp("set")
-    counts = build(folder, Config(PAGES, corpora.folder, avoid=dev), lambda _: None)
+    counts = build(folder, Config(PAGES, corpora.folder, avoid=dev, batch=3), lambda _: None)
     return folder, counts
 
 
@@ -85,7 +85,7 @@ def test_no_negative_is_right(made):
 def test_mined_rows_are_not_mined_again(made, corpora, dev):
     folder, counts = made
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*.parquet")}
-    assert build(folder, Config(PAGES, corpora.folder, avoid=dev), lambda _: None) == counts
+    assert build(folder, Config(PAGES, corpora.folder, avoid=dev, batch=3), lambda _: None) == counts
     assert before == {path: path.stat().st_mtime_ns for path in folder.glob("*/*.parquet")}
 
 
@@ -120,7 +120,7 @@ def test_a_page_of_the_benchmark_in_training_is_found(corpora, dev, tmp_path):
 def test_a_killed_build_goes_on_where_it_was(corpora, dev, made, tmp_path):
     recipe = tmp_path / "set.toml"
     listed = "\n".join(f"{name} = {count}" for name, count in PAGES.items())
-    recipe.write_text(f'corpora = "{corpora.folder}"\navoid = "{dev}"\n[domains]\n{listed}\n')
+    recipe.write_text(f'corpora = "{corpora.folder}"\navoid = "{dev}"\nbatch = 3\n[domains]\n{listed}\n')
     command = [sys.executable, "-m", "visir.cli.main", "vira", "build", str(recipe), "-o", str(tmp_path / "set")]
     running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     shards = tmp_path / "set" / "images"
