@@ -117,6 +117,7 @@ def test_a_page_of_the_benchmark_in_training_is_found(corpora, dev, tmp_path):
     assert expected <= {leak.key for leak in Guard(dev).leaks(tmp_path)}
 
 
+@pytest.mark.slow
 def test_a_killed_build_goes_on_where_it_was(corpora, dev, made, tmp_path):
     recipe = tmp_path / "set.toml"
     listed = "\n".join(f"{name} = {count}" for name, count in PAGES.items())
