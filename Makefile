@@ -1,17 +1,27 @@
 # make demo    set up, index the sample documents, answer three queries, open the page
+# make devset  build the development benchmark in data/dev
+# make vira    build the training set in data/vira (hours); RECIPE=small for a small one
 # make test    install what the tests need, run every check
 # make unise-mini   train the default model anew, from nothing (some hours; see docs/training.md)
 PYTHON ?= python3
+RECIPE ?= full
+WORKERS ?= 1
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types contracts check slow unise-mini
+.PHONY: demo devset vira test lint types contracts check slow unise-mini
 
 demo: .venv/installed
 	sh samples/demo.sh
 
 test: .venv/installed-dev
 	$(MAKE) --no-print-directory lint types contracts check slow
+
+devset: .venv/installed-dev
+	$(BIN)/visir vira devset -o data/dev
+
+vira: devset
+	$(BIN)/visir vira build $(RECIPE) -o data/vira --workers $(WORKERS)
 
 lint:
 	$(BIN)/ruff check .

@@ -24,10 +24,18 @@ def help_of(*words: str) -> str:
 def render() -> str:
     """Return the whole page."""
     top = help_of()
-    verbs = [line.split()[0] for line in top.partition("Commands:")[2].splitlines() if line.startswith("  ") and not line.startswith("   ")]
     parts = [HEAD, f"```text\n{top}\n```\n"]
-    parts += [f"## visir {verb}\n\n```text\n{help_of(verb)}\n```\n" for verb in verbs]
+    for verb in verbs_in(top):
+        told = help_of(verb)
+        parts.append(f"## visir {verb}\n\n```text\n{told}\n```\n")
+        parts += [f"### visir {verb} {inner}\n\n```text\n{help_of(verb, inner)}\n```\n" for inner in verbs_in(told)]
     return "\n".join(parts)
+
+
+def verbs_in(told: str) -> list[str]:
+    """Return the verbs that a help text lists."""
+    listed = told.partition("Commands:")[2].splitlines()
+    return [line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")]
 
 
 if __name__ == "__main__":

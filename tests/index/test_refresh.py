@@ -258,7 +258,7 @@ def test_pictures_are_kept_unread_without_tesseract_and_read_once_it_is_there(tm
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     (tmp_path / "board.png").write_bytes(buffer.getvalue())
-    index = open_index()
+    index = open_index(model="text")
     path = os.environ["PATH"]
     monkeypatch.setenv("PATH", "/nowhere")
     find_tesseract.cache_clear()

@@ -24,7 +24,7 @@ PAGES = {"charts": 8, "documents": 8, "encyclopedia": 12, "products": 9}
 def made(corpora, dev, tmp_path_factory):
     """A set built in one go, its counts beside it."""
     folder = tmp_path_factory.mktemp("set")
-    counts = build(folder, Config(PAGES, corpora.folder, avoid=dev), lambda _: None)
+    counts = build(folder, Config(PAGES, corpora.folder, avoid=dev, batch=3), lambda _: None)
     return folder, counts
 
 
@@ -61,6 +61,34 @@ def test_hugging_face_datasets_decodes_the_pictures(made):
     assert loaded[0]["image"].size == (loaded[0]["width"], loaded[0]["height"])
 
 
+def test_no_negative_is_right(made):
+    data = Dataset(made[0])
+    texts = {image: data.screenshot(image).text for image in data.images}
+    mined = 0
+    for kind in KINDS:
+        right = {}
+        for row in data.rows(kind):
+            right.setdefault((row.image, row.text), set()).add(row.target)
+        for row in data.rows(kind):
+            mined += len(row.negatives)
+            assert len(set(row.negatives)) == len(row.negatives) <= 4
+            if row.target:
+                assert not right[row.image, row.text] & set(row.negatives)
+                assert all(texts[image] != texts[row.target] for image in row.negatives)
+            else:
+                answers = [data.answer(other).lower() for other in row.negatives]
+                assert row.answer.lower() not in answers
+                assert len(set(answers)) == len(answers)
+    assert mined > 50
+
+
+def test_mined_rows_are_not_mined_again(made, corpora, dev):
+    folder, counts = made
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*.parquet")}
+    assert build(folder, Config(PAGES, corpora.folder, avoid=dev, batch=3), lambda _: None) == counts
+    assert before == {path: path.stat().st_mtime_ns for path in folder.glob("*/*.parquet")}
+
+
 def test_what_was_dropped_is_counted(made):
     folder, counts = made
     assert json.loads((folder / "counts.json").read_text()) == counts
@@ -89,10 +117,11 @@ def test_a_page_of_the_benchmark_in_training_is_found(corpora, dev, tmp_path):
     assert expected <= {leak.key for leak in Guard(dev).leaks(tmp_path)}
 
 
+@pytest.mark.slow
 def test_a_killed_build_goes_on_where_it_was(corpora, dev, made, tmp_path):
     recipe = tmp_path / "set.toml"
     listed = "\n".join(f"{name} = {count}" for name, count in PAGES.items())
-    recipe.write_text(f'corpora = "{corpora.folder}"\navoid = "{dev}"\n[domains]\n{listed}\n')
+    recipe.write_text(f'corpora = "{corpora.folder}"\navoid = "{dev}"\nbatch = 3\n[domains]\n{listed}\n')
     command = [sys.executable, "-m", "visir.cli.main", "vira", "build", str(recipe), "-o", str(tmp_path / "set")]
     running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     shards = tmp_path / "set" / "images"

@@ -38,7 +38,7 @@ def devset(
 
 @app.command()
 def build(
-    recipe: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What the set is made of.")],
+    recipe: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What the set is made of: a file, or full or small.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the set goes.")],
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes that capture pages.")] = 1,
     as_json: JsonOption = False,
@@ -56,3 +56,24 @@ def build(
         return
     for name, count in counts.items():
         print(f"{count:9,}  {name}")
+
+
+@app.command()
+def audit(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A set built by `visir vira build`.")],
+    corpora: CorporaOption = Path("data/corpora"),
+    count: Annotated[int, typer.Option("-k", "--count", metavar="N", min=1, help="Negatives to judge.")] = 300,
+    as_json: JsonOption = False,
+) -> None:
+    """Estimate how many mined negatives are right after all.
+
+    A cross-encoder and the question's words judge a sample. Writes audit.json and audit.html, a sheet of pictures, into the set.
+    """
+    from visir.vira.audit import audit as run
+    from visir.vira.corpora import Corpora
+
+    told = run(folder, Corpora(corpora, say), count)
+    if as_json:
+        print_json(told)
+        return
+    print(f"{told['suspect']} of {told['judged']} are suspect: {told['share']:.1%} (95 % interval {told['low']:.1%} to {told['high']:.1%})")

@@ -45,16 +45,16 @@ def capture(folder: Path, config: Config, say: Callable[[str], None], workers: i
         for name, wanted in sorted(config.domains.items()):
             domain = DOMAINS[name](corpora)
             counts: Counter[str] = Counter()
-            for facts in _shards(folder, domain, wanted, pool, workers):
+            for facts in _shards(folder, domain, wanted, config.batch or _BATCH[name], pool, workers):
                 counts.update(facts["counts"])
                 say(f"{name}: {counts['kept']:,} of {wanted:,} pages")
             total.update({f"{name}: {reason}": count for reason, count in counts.items()})
     return total
 
 
-def _shards(folder: Path, domain: Domain, wanted: int, pool: ProcessPoolExecutor, workers: int) -> Iterator[Facts]:
+def _shards(folder: Path, domain: Domain, wanted: int, size: int, pool: ProcessPoolExecutor, workers: int) -> Iterator[Facts]:
     """Yield the facts of a domain's shards in order until they hold the wanted number of pages; as many are made at a time as pay."""
-    documents, size = domain.split("train"), _BATCH[domain.name]
+    documents = domain.split("train")
     ahead = iter(enumerate(range(0, len(documents), size)))
     making: deque[tuple[Path, Future[Facts]]] = deque()
     kept, done, more = 0, 0, True

@@ -17,6 +17,7 @@ class Config:
         domains: pages wanted of each domain.
         corpora: where sources are kept.
         avoid: folder of a benchmark; pages that are near one of its pages are dropped.
+        batch: documents of a shard; 0 for what suits each domain, some 150 to 300 pages.
         captions: captions taken of a page at most; ``questions`` and ``relations`` likewise.
         neighbours: a text is kept if words find its page among the best so many of its domain; 0 keeps all.
         answered_by: a text that fits more pages than this is dropped.
@@ -30,6 +31,7 @@ class Config:
     domains: dict[str, int]
     corpora: Path = Path("data/corpora")
     avoid: Path | None = None
+    batch: int = 0
     captions: int = 3
     questions: int = 3
     relations: int = 2
@@ -46,9 +48,14 @@ class Config:
 def read_config(path: Path) -> Config:
     """Read a recipe.
 
+    Args:
+        path: of the file, or the name of one that visir ships: ``full`` or ``small``.
+
     Raises:
         DatasetError: it is no TOML, names what there is not, or asks for a domain that is held out of training.
     """
+    shipped = Path(__file__).parent / "recipes" / f"{path}.toml"
+    path = path if path.is_file() or not shipped.is_file() else shipped
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:

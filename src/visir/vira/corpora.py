@@ -36,7 +36,7 @@ class Corpora:
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()
         self._say = say
 
     def debian(self, name: str) -> Path:

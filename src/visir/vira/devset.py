@@ -26,7 +26,7 @@ SIZES = {
     "encyclopedia": 1000,
     "help": 750,
     "manuals": 600,
-    "music": 500,
+    "music": 450,
     "products": 1500,
     "repositories": 330,
 }

@@ -58,7 +58,7 @@ class Table:
 
     def fill(self, say: Callable[[str], None]) -> None:
         """Embed the pages of the shards that are not in the table yet; a shard goes in whole."""
-        there = set(self.table.to_lance().to_table(columns=["shard"])["shard"].to_pylist()) if self.table.count_rows() else set()
+        there = set(self.table.search().select(["shard"]).limit(max(1, self.table.count_rows())).to_arrow()["shard"].to_pylist())
         shards = [path for path in sorted((self._folder / "images").glob("*.parquet")) if path.name not in there]
         for number, path in enumerate(shards, 1):
             pages = pq.read_table(path, columns=_COLUMNS).to_pylist()

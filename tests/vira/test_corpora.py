@@ -1,0 +1,43 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from visir.errors import CaptureError
+from visir.vira.corpora import Corpora
+
+
+@pytest.mark.slow
+def test_sources_are_fetched_once_into_a_folder_named_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    corpora = Corpora(Path("cache"), said.append)
+    wheel = corpora.pypi("iniconfig==2.3.1")
+    assert (wheel / "iniconfig" / "__init__.py").is_file()
+    font = corpora.debian("fonts-go")
+    assert list(font.rglob("*.ttf"))
+    assert len(said) == 2
+    assert corpora.pypi("iniconfig==2.3.1") == wheel
+    assert corpora.debian("fonts-go") == font
+    assert len(said) == 2
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["pypi", "root"]
+
+
+@pytest.mark.slow
+def test_what_cannot_be_fetched_is_one_line_and_leaves_nothing(tmp_path):
+    corpora = Corpora(tmp_path)
+    with pytest.raises(CaptureError, match="no-such-package-of-debian") as failed:
+        corpora.debian("no-such-package-of-debian")
+    assert "\n" not in str(failed.value)
+    assert not any(path.name.startswith(".fetching") for path in tmp_path.iterdir())
+
+
+def test_merged_packages_lie_in_one_folder(tmp_path):
+    for name, file in (("pages", "usr/share/help/en/page.html"), ("common", "usr/share/help/media/icon.svg")):
+        path = tmp_path / "root" / name / file
+        path.parent.mkdir(parents=True)
+        path.write_text(name)
+    merged = Corpora(tmp_path).merged("pages", "common")
+    assert (merged / "usr/share/help/en/page.html").read_text() == "pages"
+    assert (merged / "usr/share/help/media/icon.svg").read_text() == "common"
+    assert os.path.exists(Corpora(tmp_path).merged("pages", "common"))
