@@ -77,7 +77,7 @@ def load_embedder(
     """Load a model that visir ships, a model folder, or a model of a hub.
 
     Args:
-        name: ``"unise-mini"``, ``"text"`` for the page text encoder alone, the path of a model folder, or a name as ``owner/model`` on a model hub.
+        name: ``"unise-mini"``, ``"text"`` for the page text encoder alone, the path of a model folder, or ``owner/model`` on a model hub.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` …, for models that run in torch; ``"openvino"`` for models that `visir export` wrote.
         precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``, for models that run in torch.
         dim: keep only so many leading components (Matryoshka); only for models that run in torch.
