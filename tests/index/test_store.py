@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,14 @@ def test_pages_come_by_row_in_the_order_asked_for_without_those_that_are_gone(st
 def test_editions_made_in_one_millisecond_grow():
     made = [new_edition() for _ in range(10_000)]
     assert made == sorted(set(made))
+
+
+def test_writers_that_name_a_new_document_at_once_leave_one_row_of_it(store):
+    def put(number: int) -> None:
+        mine = Store(store.folder)
+        for name in range(8):
+            mine.put_documents([Document(f"/{name}.pdf", number, "pdf", 1, 1, "", 1, "ok", "", "", "")])
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(put, range(1, 7)))
+    assert sorted(document.path for document in store.documents()) == [f"/{name}.pdf" for name in range(8)]

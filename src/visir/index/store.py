@@ -228,7 +228,10 @@ class Store:
             return
         rows = pa.Table.from_pylist([vars(document) for document in documents], schema=DOCUMENTS)
         merge = self._documents.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
-        _persist(lambda: merge.execute(rows))
+        # Two merges at once would each insert a document that is new to both: LanceDB sees no conflict in that.
+        with LockedFile(self.folder / "documents.lock"):
+            self._documents.checkout_latest()
+            _persist(lambda: merge.execute(rows))
 
     def remove_documents(self, paths: Sequence[str]) -> None:
         """Forget documents by path; their pages vanish with them."""
