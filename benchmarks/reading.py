@@ -1,0 +1,85 @@
+"""How well and how fast pages are read: unise-mini against tesseract, on PDF pages whose text layer says what is written.
+
+Both get the same screenshots, page by page in turn. A word counts as read where it stands in what was read as often as on the page, letters
+alone (case and punctuation at its ends do not matter), wherever it was seen. CPU seconds, tesseract's own process included.
+
+    python benchmarks/reading.py FOLDER_OF_PDFS --pages 40
+"""
+
+import argparse
+import random
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from common import machine, table
+
+from visir import Screenshot, load_embedder
+from visir.capture import CaptureOptions, pdf
+from visir.capture.ocr import read_words
+from visir.unise.regions import RegionEmbedder
+from visir.unise.words import fold_word
+
+
+def pages_of(folder: Path, count: int) -> Iterator[Screenshot]:
+    """Yield pages with at least 30 words, one a file in a random order, over and over."""
+    rng = random.Random(0)
+    files = sorted(folder.rglob("*.pdf"))
+    while count:
+        path = rng.choice(files)
+        pages = [page for page in pdf.render(path, CaptureOptions(max_pages=60)) if len(page.words) >= 30]
+        if pages:
+            count -= 1
+            yield rng.choice(pages)
+
+
+def cpu() -> float:
+    """CPU seconds of this process and of those it started."""
+    return sum(use.ru_utime + use.ru_stime for use in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+
+def counted(text: str) -> Counter[str]:
+    """Count a text's words as they are compared."""
+    return Counter(word for word in map(fold_word, text.split()) if word)
+
+
+def main() -> None:
+    """Read, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="a folder of PDF files")
+    parser.add_argument("--pages", type=int, default=40)
+    parser.add_argument("--model", default="unise-mini")
+    options = parser.parse_args()
+    model = load_embedder(options.model)
+    assert isinstance(model, RegionEmbedder)
+    readers: dict[str, Callable[[Screenshot], Screenshot]] = {
+        model.name: model.read,
+        "tesseract": lambda page: read_words(page, "eng", 300.0),
+    }
+    right, said, seconds = Counter[str](), Counter[str](), Counter[str]()
+    written, pages = 0, 0
+    for page in pages_of(options.folder, options.pages):
+        truth = counted(page.text)
+        written, pages = written + truth.total(), pages + 1
+        bare = replace(page, text="", words=())
+        for name, read in readers.items():
+            started = cpu()
+            found = counted(read(bare).text)
+            seconds[name] += cpu() - started  # type: ignore[assignment]
+            right[name] += (found & truth).total()
+            said[name] += found.total()
+    rows = [
+        [name, f"{right[name] / written:.3f}", f"{right[name] / max(1, said[name]):.3f}", f"{seconds[name] / pages:.2f}",
+         f"{seconds['tesseract'] / seconds[name]:.1f}"]
+        for name in readers
+    ]  # fmt: skip
+    print(f"{pages} pages, {written:,} words\n")
+    print(table(["reader", "words read (recall)", "right of what it read", "CPU s a page", "faster than tesseract"], rows), "\n")
+    print(machine(), time.strftime("%Y-%m-%d"))
+
+
+if __name__ == "__main__":
+    main()
