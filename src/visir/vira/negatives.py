@@ -88,7 +88,7 @@ class _Pages:
         share = max(1, (config.negatives + 1) // 2)
         chosen += [image for image in [*texts[:share], *looks, *texts[share:]] if image != row.image]
         kept = list(dict.fromkeys(chosen))[: config.negatives]
-        self.counts["kept"] += len(kept)
+        self.counts["mined"] += len(kept)
         self.counts["rows with fewer than wanted"] += len(kept) < config.negatives
         return kept
 
@@ -152,7 +152,7 @@ class _Answers:
             if answer != _plain(row.answer):
                 chosen.setdefault(answer, name)
         kept = [name for answer, name in chosen.items() if not _contains(answer, _plain(row.answer))][: config.negatives]
-        self.counts["kept"] += len(kept)
+        self.counts["mined"] += len(kept)
         self.counts["rows with fewer than wanted"] += len(kept) < config.negatives
         return kept
 
