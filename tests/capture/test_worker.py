@@ -65,7 +65,7 @@ def test_a_killed_renderer_is_one_failed_file_and_the_next_one_works(tmp_path):
 
 def test_a_renderer_that_hangs_is_given_up_and_the_next_file_works(tmp_path):
     path = write_pdf(tmp_path / "a.pdf", ["page"] * 3)
-    with Worker(CaptureOptions(timeout=0.5)) as worker:
+    with Worker(CaptureOptions(timeout=3)) as worker:
         list(worker.capture(str(path)))
         assert worker._process is not None
         os.kill(worker._process.pid, signal.SIGSTOP)

@@ -82,7 +82,7 @@ def test_searches_are_answered_while_indexing_runs_and_a_job_can_be_cancelled(ma
 
 
 def test_queries_of_many_threads_are_embedded_together_and_come_out_the_same():
-    plain, sizes = load_embedder(), []
+    plain, sizes = load_embedder("text"), []
     batched = BatchedEmbedder(plain, sizes.append)
     texts = [f"query number {number} about rivers" for number in range(64)]
     begin = threading.Barrier(16)
@@ -101,7 +101,7 @@ def test_queries_of_many_threads_are_embedded_together_and_come_out_the_same():
 
 
 def test_a_query_that_cannot_be_embedded_fails_alone():
-    batched = BatchedEmbedder(load_embedder())
+    batched = BatchedEmbedder(load_embedder("text"))
     bad = Query("", Screenshot(b"", text=""))
     with ThreadPoolExecutor(8) as pool:
         futures = [pool.submit(batched.encode_query, [bad if number % 4 == 0 else f"words {number}"]) for number in range(16)]

@@ -96,4 +96,4 @@ def test_a_shorter_vector_must_do_the_job_alone():
 
 
 def test_the_temperature_has_an_end():
-    assert float(PairLoss(None, 5000.0, True, True, 8).scale) == pytest.approx(100)
+    assert PairLoss(None, 5000.0, True, True, 8).scale.item() == pytest.approx(100)

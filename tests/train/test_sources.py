@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
         for kind in ("caption", "sq2s")
     }
     for kind, some in rows.items():
-        write_rows(place / "rows" / f"{kind}-00000.parquet", some)
+        write_rows(place / "rows" / f"{kind}-00000.parquet", some, {})
     return place
 
 

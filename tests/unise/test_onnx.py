@@ -37,7 +37,7 @@ def reference(texts):
 
 
 def test_the_shipped_encoder_is_near_the_original():
-    vectors = load_embedder().encode_document(TEXTS)
+    vectors = load_embedder("text").encode_document(TEXTS)
     expected = reference(TEXTS)
     cosines = (vectors * expected).sum(1)
     assert cosines.mean() > 0.985
@@ -49,13 +49,13 @@ def test_the_shipped_encoder_is_near_the_original():
 @pytest.mark.filterwarnings("ignore")  # what torch warns of inside its own exporter
 def test_the_export_script_makes_the_shipped_file(tmp_path):
     export_text_encoder(ORIGINAL, tmp_path, "all-MiniLM-L6-v2")
-    made, shipped = load_embedder(str(tmp_path)), load_embedder()
+    made, shipped = load_embedder(str(tmp_path)), load_embedder("text")
     assert np.allclose(made.encode_document(TEXTS), shipped.encode_document(TEXTS), atol=1e-4)
     assert (made.name, made.dim, made.calibration) == (shipped.name, shipped.dim, shipped.calibration)
 
 
 def test_a_texts_vector_does_not_depend_on_its_neighbours():
-    embedder = load_embedder()
+    embedder = load_embedder("text")
     together = embedder.encode_document(TEXTS)
     alone = np.concatenate([embedder.encode_document([text]) for text in TEXTS])
     assert np.array_equal(together, alone)
@@ -73,7 +73,7 @@ def test_tokens_are_those_of_the_original(text):
 
 
 def test_a_picture_and_a_text_add_up_and_a_picture_without_words_is_refused():
-    embedder = load_embedder()
+    embedder = load_embedder("text")
     picture = Screenshot(b"", text="annual rainfall")
     both, image, text = embedder.encode_query([Query("in Spain", picture), Query(image=picture), "in Spain"])
     assert np.allclose(both, (image + text) / np.linalg.norm(image + text), atol=1e-6)
