@@ -69,7 +69,12 @@ def _clip(name: str, device: str, precision: torch.dtype) -> Shape:
     words[0, -1] = _END
     picture = torch.randn(1, 3, _SIDE, _SIDE, device=device, dtype=precision)
     tokens = (_SIDE // (14 if large else 32)) ** 2
-    return Shape(model, lambda: model.get_text_features(words), lambda count: model.get_image_features(picture), (tokens,))
+    return Shape(
+        model,
+        lambda: model.get_text_features(words).pooler_output,
+        lambda count: model.get_image_features(picture).pooler_output,
+        (tokens,),
+    )
 
 
 def _qwen(device: str, precision: torch.dtype) -> Shape:
