@@ -72,6 +72,14 @@ def test_what_products_are_searched_by_is_not_on_their_pages(dev):
         assert query["q_text"].lower() not in " ".join(pages[query["key"]]["text"].lower().split())
 
 
+def test_facts_that_are_asked_for_are_on_the_page(dev):
+    pages = rows(dev / "pages-products.jsonl")
+    asked = [(page, told) for page in pages for question, told in page["answers"] if not question.startswith("What is")]
+    assert asked
+    for page, told in asked:
+        assert "".join(told.split()) in "".join(page["text"].split())
+
+
 def test_pages_name_pictures_that_are_there(dev):
     for name in SIZES:
         with zipfile.ZipFile(dev / f"Images-{name}.zip") as archive:

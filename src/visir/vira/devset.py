@@ -125,14 +125,7 @@ def _related(page: Meta) -> Iterator[tuple[str, str]]:
 
 
 def _answered(page: Meta) -> Iterator[tuple[str, str]]:
-    seen = page.text.replace(" ", "").replace("\n", "").lower()
-    yield from (
-        (asked, told) for asked, told in page.answers if page.domain != "products" or asked.startswith("What is") or _plain(told) in seen
-    )
-
-
-def _plain(text: str) -> str:
-    return text.replace(" ", "").lower()
+    yield from ((asked, told) for asked, told in page.answers)
 
 
 def _class(question: str) -> Callable[[Meta], Iterator[tuple[str, str]]]:

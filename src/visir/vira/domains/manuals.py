@@ -90,8 +90,13 @@ class Manuals(Domain):
     def _list(self, manual: Manual) -> list[str]:
         folder = self._folder(manual)
         found = {path for pattern in manual.pages for path in folder.glob(pattern) if path.is_file() and not path.is_symlink()}
+        # Octave's XREF pages only lead on to others.
         names = sorted(str(path.relative_to(folder)) for path in found)
-        return [name for name in names if not re.search(r"(^|/)(genindex|py-modindex|search|bookindex|404)[\w-]*\.html|_modules/", name)]
+        return [
+            name
+            for name in names
+            if not re.search(r"(^|/)(genindex|py-modindex|search|bookindex|404)[\w-]*\.html|_modules/|(^|/)XREF", name)
+        ]
 
     def documents(self) -> list[str]:
         """Return PACKAGE/PAGE for each page."""

@@ -143,7 +143,9 @@ class Products(Domain):
         summary = re.sub(rf"\b{re.escape(name)}\b", "this", record["Description"])
         section = _SECTIONS.get(record["Section"], "")
         tags = _tags(record.get("Tag", ""))
-        asked = [(_QUESTIONS[label], value) for label, value in facts if label in _QUESTIONS]
+        seen = "".join(shot.text.split())
+        # What fell below the window, or was cut off, cannot be asked for.
+        asked = [(_QUESTIONS[label], value) for label, value in facts if label in _QUESTIONS and "".join(value.split()) in seen]
         return Page(
             screenshot(shot, key, name),
             self.name,
