@@ -366,3 +366,23 @@ def test_a_large_picture_is_made_small_before_it_is_sent(page):
     page.wait_for_timeout(500)
     assert sent
     assert max(sent) < len(data_url(buffer.getvalue())) / 3
+
+
+def test_what_failed_last_does_not_hide_the_documents(chromium, tmp_path):
+    write_pdf(tmp_path / "whole" / "heron.pdf", ["a heron"])
+    for number in range(60):
+        path = tmp_path / "broken" / f"{number}.pdf"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"not a PDF")
+    with running(tmp_path / "index", str(tmp_path / "whole")) as server:
+        client = server.client()
+        client.wait(client.jobs()[0].id)
+    with running(tmp_path / "index", str(tmp_path / "broken")) as server:
+        client = server.client()
+        client.wait(client.jobs()[0].id)
+        page = chromium.new_page(base_url=server.address)
+        page.goto("/")
+        expect(page.locator(".hit")).to_have_count(1)
+        page.get_by_role("button", name="Documents").click()
+        expect(page.locator(".documents li")).to_have_count(1)
+        page.close()

@@ -209,14 +209,14 @@ class Library:
             skip: documents to pass over.
             count: documents to return.
             name: only those whose path, address or title holds this.
-            state: only those in this state; ``problem`` for all that are not whole.
+            state: only those in this state; ``problem`` for all that are not whole, ``searchable`` for all that have pages.
         """
         wanted = name.casefold()
         chosen = [
             document
             for document in self._all()
             if (not wanted or wanted in document.path.casefold() or wanted in document.title.casefold())
-            and (not state or document.state == state or (state == "problem" and document.reason))
+            and (not state or document.state == state or (state == "problem" and document.reason) or (state == "searchable" and document.pages))
         ]
         chosen.sort(key=lambda document: (document.indexed, document.edition), reverse=True)
         return DocumentList(documents=[self._document_model(document) for document in chosen[skip : skip + count]], total=len(chosen))

@@ -81,7 +81,7 @@ export async function showNewest() {
   tell("");
   byId("end").textContent = "";
   try {
-    const { documents } = await api.documents({ count: 40 });
+    const { documents } = await api.documents({ count: 40, state: "searchable" });
     if (isAsked()) return;
     const pages = documents.filter((document) => document.picture).map((document) => ({ uri: document.uri, page: 1, title: document.title, picture: document.picture, score: null, snippet: "", marks: [], boxes: [] }));
     shown.clear();

@@ -121,8 +121,8 @@ async function list(further = false) {
   }
   skip = further ? skip + LISTED : 0;
   try {
-    const [found, problems, status] = await Promise.all([api.documents({ skip, count: LISTED, name: byId("find").value.trim() }), api.documents({ state: "problem", count: 100 }), api.status()]);
-    const rows = found.documents.filter((document) => document.pages).map(documentRow);
+    const [found, problems, status] = await Promise.all([api.documents({ skip, count: LISTED, state: "searchable", name: byId("find").value.trim() }), api.documents({ state: "problem", count: 100 }), api.status()]);
+    const rows = found.documents.map(documentRow);
     if (further) byId("documents").append(...rows);
     else byId("documents").replaceChildren(...rows);
     byId("more-documents").hidden = skip + LISTED >= found.total;
