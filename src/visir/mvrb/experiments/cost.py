@@ -107,7 +107,7 @@ def _model_facts(name: str, device: str) -> dict[str, Any]:
     embedder = load_embedder(name, device)
     text = clean_text(f"{_QUESTION}. " * 40)
     page = Screenshot.from_image(_page(text), text=text)
-    model = getattr(embedder, "_model", None)
+    model = getattr(embedder, "model", None)
     return {
         "parameters": round(sum(weights.numel() for weights in model.parameters()) / 1e6, 3) if model is not None else "",
         "precision": str(next(model.parameters()).dtype).removeprefix("torch.") if model is not None else "",
