@@ -210,7 +210,13 @@ async def documents(
     skip: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
     count: Annotated[int, Query(ge=1, le=200)] = 50,
     name: Annotated[str, Query(max_length=500, description="Part of the path, address or title.")] = "",
-    state: Annotated[str, Query(pattern="^(ok|partial|failed|waiting|unread|problem|searchable|)$", description="Only those in this state; problem: not whole, searchable: with pages.")] = "",
+    state: Annotated[
+        str,
+        Query(
+            pattern="^(ok|partial|failed|waiting|unread|problem|searchable|)$",
+            description="Only those in this state; problem: not whole, searchable: with pages.",
+        ),
+    ] = "",
 ) -> DocumentList:
     """List documents, the newest first, failed ones included."""
     return await to_thread.run_sync(server.library.documents, skip, count, name, state)

@@ -216,7 +216,12 @@ class Library:
             document
             for document in self._all()
             if (not wanted or wanted in document.path.casefold() or wanted in document.title.casefold())
-            and (not state or document.state == state or (state == "problem" and document.reason) or (state == "searchable" and document.pages))
+            and (
+                not state
+                or document.state == state
+                or (state == "problem" and document.reason)
+                or (state == "searchable" and document.pages)
+            )
         ]
         chosen.sort(key=lambda document: (document.indexed, document.edition), reverse=True)
         return DocumentList(documents=[self._document_model(document) for document in chosen[skip : skip + count]], total=len(chosen))
