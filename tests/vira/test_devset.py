@@ -1,5 +1,6 @@
 import json
 import zipfile
+from dataclasses import replace
 
 from vira.conftest import SIZES
 
@@ -110,3 +111,19 @@ def test_a_query_that_is_asked_for_two_pages_has_both_as_targets():
     assert sorted(query["q_text"] for query in queries) == ["another", "same question"]
     [both] = [query for query in queries if query["q_text"] == "same question"]
     assert sorted(content[number] for number in both["target"]) == ["a", "b"]
+
+
+def test_a_picture_that_is_asked_with_is_not_searched():
+    pages = [replace(meta(key, key, ""), relations=[["the other one", other]]) for key, other in ("ab", "ba", "cd", "dc", "ea")]
+    ask = lambda page: page.relations  # noqa: E731
+    queries, candidates = make_task(Spec("CSR/x", "d", ("d",), ask), pages)
+    searched = {row["image"] for row in candidates}
+    assert len(queries) >= 2
+    assert not searched & {query["q_image"] for query in queries}
+    assert all(query["key"] in {row["content"] for row in candidates} for query in queries)
+
+
+def test_a_line_copied_from_the_page_is_no_question():
+    pages = [meta("a", "Head. The very words that are asked.", "the very  words that are asked"), meta("b", "Other.", "what it is about")]
+    queries, _ = make_task(Spec("SR/x", "d", ("d",), devset._first("questions", 3)), pages)
+    assert [query["q_text"] for query in queries] == ["what it is about"]

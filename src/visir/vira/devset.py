@@ -89,16 +89,23 @@ class Spec:
 
 
 def _first(field: str, fewest: int = 4) -> Callable[[Meta], Iterator[tuple[str, str]]]:
-    """Ask with the first text of a field that is no mere title."""
+    """Ask with the first text of a field that is no mere title and does not stand on the page word for word."""
 
     def ask(page: Meta) -> Iterator[tuple[str, str]]:
+        said = _plain(page.text)
         usable = (
-            text for text in getattr(page, field) if is_readable(text, fewest) and not _TITLED.search(text) and not _is_title(text, page)
+            text
+            for text in getattr(page, field)
+            if is_readable(text, fewest) and not _TITLED.search(text) and not _is_title(text, page) and _plain(text) not in said
         )
         if text := next(usable, ""):
             yield text, page.key
 
     return ask
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split()).rstrip(".")
 
 
 def _is_title(text: str, page: Meta) -> bool:
@@ -232,13 +239,16 @@ def _find_pages(spec: Spec, asked: list[tuple[Meta, str, str]], pages: list[Meta
     searched = {page.key: page for page in pages if page.domain in spec.candidates and spec.keep(page)}
     composed = spec.name.startswith("CSR")
     chosen: list[tuple[Meta, str, str]] = []
+    needed: set[str] = set()
     sources: dict[str, int] = defaultdict(int)
     for page, text, right in asked:
-        if right in searched and sources[page.key] < 2 and len(chosen) < _MOST_QUERIES:
+        # As is usual in composed retrieval, the picture that is asked with is not searched: it would be its own best hit.
+        clashes = composed and (page.key in needed or right in sources)
+        if right in searched and not clashes and sources[page.key] < 2 and len(chosen) < _MOST_QUERIES:
             sources[page.key] += 1
+            needed.add(right)
             chosen.append((page, text, right))
-    needed = {right for _, _, right in chosen}
-    others = sorted(set(searched) - needed, key=lambda key: number_of(spec.name, key))
+    others = sorted(set(searched) - needed - (set(sources) if composed else set()), key=lambda key: number_of(spec.name, key))
     corpus = sorted([*needed, *others[: max(0, _MOST_CANDIDATES - len(needed))]], key=lambda key: number_of("corpus", key))
     twins: dict[str, list[int]] = defaultdict(list)
     for number, key in enumerate(corpus):
@@ -257,7 +267,7 @@ def _find_pages(spec: Spec, asked: list[tuple[Meta, str, str]], pages: list[Meta
 
 
 def _twin(page: Meta) -> str:
-    return " ".join(page.text.split()).lower() if len(page.text) > 200 else page.key
+    return _plain(page.text) if len(page.text) > 200 else page.key
 
 
 def _find_texts(spec: Spec, asked: list[tuple[Meta, str, str]], pages: list[Meta]) -> tuple[list[Row], list[Row]]:
