@@ -1,7 +1,12 @@
 """Real documents made on the spot."""
 
+import io
 import textwrap
 from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from visir.capture import fonts
 
 
 def _escape(line: str) -> str:
@@ -46,3 +51,15 @@ TOPICS = {
     "bread": ["Sourdough bread at home\nFeed the starter with rye flour every morning.", "Baking\nSteam makes the crust crackle."],
     "chess": ["The Sicilian defence\nBlack answers e4 with the c pawn."],
 }
+
+
+def draw_png(lines: list[str], size: int = 26, colours: tuple[str, str] = ("white", "black")) -> bytes:
+    """Draw a page 900 pixels wide, as a scan without words of its own, with a line of text every 1.6 times its size."""
+    page = Image.new("RGB", (900, 1200), colours[0])
+    pen = ImageDraw.Draw(page)
+    font = ImageFont.truetype(str(Path(fonts.__file__).parent / "DejaVuSans.ttf"), size)
+    for number, line in enumerate(lines):
+        pen.text((60, 80 + number * 1.6 * size), line, colours[1], font)
+    buffer = io.BytesIO()
+    page.save(buffer, "PNG")
+    return buffer.getvalue()

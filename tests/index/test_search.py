@@ -2,14 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from documents import write_pdf
+from documents import draw_png, write_pdf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from visir.errors import QueryError
+from visir.index import Index
 from visir.index.search import coverage, tokens_of
 from visir.index.store import pack_boxes, unpack_boxes
-from visir.screenshot import Query
+from visir.screenshot import Query, Screenshot
 
 
 @pytest.fixture
@@ -110,3 +111,17 @@ def test_boxes_are_packed_within_a_pixel(boxes):
     unpacked = unpack_boxes(pack_boxes(boxes))
     assert unpacked.shape == (len(boxes), 4)
     assert np.allclose(unpacked, np.array(boxes).reshape(-1, 4), atol=1 / 65535)
+
+
+def test_a_picture_finds_pages_that_bear_its_words(tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    lines = {"snow": "danger of avalanches near the summit", "bread": "feed the starter with flour", "chess": "black answers with the pawn"}
+    for name, line in lines.items():
+        (folder / f"{name}.png").write_bytes(draw_png([line]))
+    with Index.open(tmp_path / "index") as index:
+        index.add(folder)
+        asked = Query(image=Screenshot(draw_png(["avalanches and starter dough"], 40)))
+        found = index.search(asked)
+    assert {Path(hit.uri).stem for hit in found[:2]} == {"snow", "bread"}
+    assert all(hit.boxes for hit in found[:2])

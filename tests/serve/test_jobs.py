@@ -9,10 +9,11 @@ from pathlib import Path
 import anyio
 import numpy as np
 import pytest
-from documents import write_pdf
-from servers import start, wait_until
+from documents import draw_png, write_pdf
+from servers import running, start, wait_until
 
 from visir.errors import QueryError
+from visir.index import Index
 from visir.screenshot import Query, Screenshot
 from visir.serve.batching import BatchedEmbedder
 from visir.serve.gate import Gate
@@ -98,6 +99,19 @@ def test_queries_of_many_threads_are_embedded_together_and_come_out_the_same():
     assert sum(sizes) == 64
     assert max(sizes) > 1
     batched.close()
+
+
+def test_a_server_searches_what_was_read_off_pictures_by_its_regions(tmp_path):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "snow.png").write_bytes(draw_png(["Heavy snow is expected", "and the danger of avalanches", "is rising quickly"]))
+    with running(tmp_path / "index", str(tmp_path / "scans")) as server:
+        client = server.client()
+        client.wait(client.jobs()[0].id)
+        [hit] = client.search("avalanches").hits
+        with Index.open(tmp_path / "index") as index:
+            [same] = index.search("avalanches")
+    assert (hit.score, hit.boxes) == (same.score, list(same.boxes))
+    assert hit.boxes
 
 
 def test_a_query_that_cannot_be_embedded_fails_alone():

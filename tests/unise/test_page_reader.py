@@ -1,14 +1,10 @@
-import io
-from pathlib import Path
-
 import numpy as np
 import pytest
+from documents import draw_png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image, ImageDraw, ImageFont
 
-from visir.capture import fonts
 from visir.screenshot import Query, Screenshot
 from visir.unise.embedder import load_embedder
 from visir.unise.reading import reading_order
@@ -33,15 +29,7 @@ WEATHER = [
 
 
 def draw(lines: list[str], size: int = 26, colours: tuple[str, str] = ("white", "black")) -> Screenshot:
-    """A page 900 pixels wide with a line of text every 1.6 times its size."""
-    page = Image.new("RGB", (900, 1200), colours[0])
-    pen = ImageDraw.Draw(page)
-    font = ImageFont.truetype(str(Path(fonts.__file__).parent / "DejaVuSans.ttf"), size)
-    for number, line in enumerate(lines):
-        pen.text((60, 80 + number * 1.6 * size), line, colours[1], font)
-    buffer = io.BytesIO()
-    page.save(buffer, "PNG")
-    return Screenshot(buffer.getvalue(), uri="drawn")
+    return Screenshot(draw_png(lines, size, colours), uri="drawn")
 
 
 @pytest.fixture(scope="module")

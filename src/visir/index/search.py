@@ -3,7 +3,6 @@
 docs/search.md says how results are ordered and scored.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from visir.errors import QueryError
 from visir.index.language import stop_words
 from visir.index.store import Store, one_of, unpack_boxes
 from visir.screenshot import Box, Hit, Query
+from visir.unise import evidence
 from visir.unise.embedder import Embedder
 from visir.unise.regions import RegionEmbedder, RegionQuery, Regions
 
@@ -62,9 +62,14 @@ def search(store: Store, embedder: Embedder, query: Query, options: SearchOption
     if options.words and isinstance(embedder, RegionEmbedder) and any(row.columns["regions"] for row in candidates):
         _match_regions(candidates, embedder.encode_query_regions(replace(query, text=" ".join(tokens))))
     page_tokens = {row.id: frozenset(tokens_of(row.text)) | frozenset(tokens_of(row.title)) for row in candidates if row.relevance}
-    weights = _weights(query, tokens)
-    curve = embedder.calibration.curve(query)
-    scored = [(_score(row, curve, weights, tokens, page_tokens.get(row.id, frozenset())), row) for row in candidates]
+    # Beside a picture, words only say what should differ.
+    typed_trust = 0.75 if query.image else 1.0
+    meant = evidence.meaning(np.array([row.cosine for row in candidates], np.float32), query, embedder.calibration, bool(tokens))
+    covered = np.array([coverage(tokens, page_tokens.get(row.id, frozenset())) for row in candidates], np.float32)
+    typed = typed_trust * evidence.words(covered, np.array([row.relevance for row in candidates], np.float32))
+    chances = np.array([row.chance for row in candidates], np.float32)
+    scores = evidence.join(np.maximum(typed, evidence.words(chances, chances)), meant)
+    scored = list(zip(scores.tolist(), candidates, strict=True))
     scored = [(score, row) for score, row in scored if 100 * score >= options.min_score]
     scored.sort(key=lambda pair: (-pair[0], pair[1].id))
     return [_hit(store, tokens, score, row) for score, row in scored[options.skip : wanted]]
@@ -79,7 +84,7 @@ class _Candidate:
         columns: what the table holds of it.
         cosine: similarity of its vector to the query's.
         relevance: BM25 of the query's words on it, as a share of the best page's.
-        chance: that its picture shows the query's words, where it was read off the picture.
+        chance: that its picture shows the query's words and those of the query's picture, where it was read off the picture.
         places: where it shows them.
     """
 
@@ -115,7 +120,7 @@ def _candidates(store: Store, vector: np.ndarray, tokens: Sequence[str], count: 
 
 
 def _match_regions(candidates: Sequence[_Candidate], query: RegionQuery) -> None:
-    """Look for a query's words among what was seen on pages that have no words of their own."""
+    """Look for the words of a query and of its picture among what was seen on pages that have no words of their own."""
     for row in candidates:
         if row.columns["regions"]:
             regions = Regions.unpack(row.columns["regions"])
@@ -138,25 +143,6 @@ def _alive(store: Store, find: Callable[[str | None], pa.Table], where: str) -> 
         dead |= fresh
 
 
-def _weights(query: Query, tokens: Sequence[str]) -> tuple[float, float]:
-    """Return how much the exact words and how much the meaning may prove, each 0 to 1.
-
-    Who types words mostly means these words; beside a picture they only say what should differ.
-    """
-    if not tokens:
-        return 0.0, 1.0
-    return (1.0, 0.5) if query.image is None else (0.75, 1.0)
-
-
-def _score(
-    row: _Candidate, curve: tuple[float, float], weights: tuple[float, float], tokens: Sequence[str], on_page: frozenset[str]
-) -> float:
-    """Join the two kinds of evidence as independent ones, 0 to 1: what neither proves stays open."""
-    by_words, by_meaning = weights
-    words = max(coverage(tokens, on_page) * (1 + row.relevance), row.chance * (1 + row.chance)) / 2
-    return 1 - (1 - by_words * words) * (1 - by_meaning * _meaning(row.cosine, curve))
-
-
 def _hit(store: Store, tokens: Sequence[str], score: float, row: _Candidate) -> Hit:
     columns = row.columns
     wanted = frozenset(tokens)
@@ -168,12 +154,6 @@ def _hit(store: Store, tokens: Sequence[str], score: float, row: _Candidate) -> 
     snippet, marks = _snippet(words, found)
     picture = str(store.picture(columns["edition"], columns["page"]))
     return Hit(columns["path"], columns["page"], round(100 * score, 1), row.title, snippet, marks, marked, picture)
-
-
-def _meaning(cosine: float, calibration: tuple[float, float]) -> float:
-    """Map a cosine to 0..1 by a logistic curve that was fitted to the model's pairs; see docs/search.md."""
-    midpoint, width = calibration
-    return 1.0 / (1.0 + math.exp(-(cosine - midpoint) / width))
 
 
 def coverage(tokens: Sequence[str], on_page: frozenset[str]) -> float:

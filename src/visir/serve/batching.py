@@ -15,8 +15,19 @@ import numpy as np
 from visir.screenshot import Query, Screenshot
 from visir.unise.embedder import Calibration, Embedder, Vectors
 from visir.unise.instructions import SEARCH
+from visir.unise.regions import RegionEmbedder, RegionQuery, Regions
 
 LARGEST = 32
+
+
+def batched(embedder: Embedder, observe: Callable[[int], None] = lambda size: None) -> "BatchedEmbedder":
+    """Wrap an embedder for use by several threads; one that gives regions still does.
+
+    Args:
+        embedder: does the work, one call at a time.
+        observe: told the size of each batch of queries.
+    """
+    return BatchedRegionEmbedder(embedder, observe) if isinstance(embedder, RegionEmbedder) else BatchedEmbedder(embedder, observe)
 
 
 class BatchedEmbedder:
@@ -89,3 +100,24 @@ class BatchedEmbedder:
             return
         for (_, _, future), vector in zip(items, vectors, strict=True):
             future.set_result(vector)
+
+
+class BatchedRegionEmbedder(BatchedEmbedder):
+    """A `BatchedEmbedder` that is a `RegionEmbedder` too."""
+
+    _embedder: RegionEmbedder
+
+    def encode_regions(self, documents: Sequence[Screenshot]) -> list[Regions]:
+        """Return pages' regions; see `RegionEmbedder`."""
+        with self._lock:
+            return self._embedder.encode_regions(documents)
+
+    def encode_query_regions(self, query: Query) -> RegionQuery:
+        """Return the parts of a query; see `RegionEmbedder`."""
+        with self._lock:
+            return self._embedder.encode_query_regions(query)
+
+    def read(self, document: Screenshot) -> Screenshot:
+        """Return a page with the words that are read on it; see `RegionEmbedder`."""
+        with self._lock:
+            return self._embedder.read(document)

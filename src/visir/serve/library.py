@@ -22,7 +22,7 @@ from visir.index.paths import is_address, is_below, name_of, path_of
 from visir.index.search import search
 from visir.index.store import Document, quote, unpack_boxes
 from visir.screenshot import Box, Hit, Query, Screenshot, Word, encode_image
-from visir.serve.batching import BatchedEmbedder
+from visir.serve.batching import batched
 from visir.serve.filters import condition
 from visir.serve.options import ServeOptions, state_folder
 from visir.serve.pictures import Copies, crop, decode_picture, size_of
@@ -64,7 +64,7 @@ class Library:
         self.options = options
         self.state = state_folder(index.store.folder)
         self.uploads = self.state / "uploads"
-        self.embedder = BatchedEmbedder(index.embedder, observe)
+        self.embedder = batched(index.embedder, observe)
         self.copies = Copies()
         self._reader = Worker(replace(options.capture, max_pages=1, ocr=self.embedder.reads == "text"))
         self._reading, self._remembering = threading.Lock(), threading.Lock()

@@ -10,6 +10,7 @@ from visir.mvrb.cache import Cache, key_of
 from visir.mvrb.data import Row, TaskData
 from visir.mvrb.retriever import Progress
 from visir.screenshot import Query
+from visir.unise import evidence
 from visir.unise.regions import RegionEmbedder, RegionQuery, Regions
 
 _BATCH = 32
@@ -43,9 +44,8 @@ class RegionRetriever:
         if self._alone:
             return chances
         cosines = self._vectors.score(task, progress)
-        curves = np.array([self._embedder.calibration.curve(query) for query in queries], np.float32)
-        meaning = 1.0 / (1.0 + np.exp((curves[:, :1] - cosines) / curves[:, 1:]))
-        return np.asarray(1 - (1 - chances) * (1 - 0.5 * meaning), np.float32)
+        meant = [evidence.meaning(row, query, self._embedder.calibration) for row, query in zip(cosines, queries, strict=True)]
+        return evidence.join(evidence.words(chances, chances), np.stack(meant))
 
     def _regions(self, rows: Sequence[Row], progress: Progress) -> list[Regions]:
         """Return the regions of each candidate; a text has those of its words."""

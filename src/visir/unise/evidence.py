@@ -1,0 +1,40 @@
+"""What speaks for a page, 0 to 1: the words that are there and what the page means, joined as independent evidence.
+
+docs/search.md has the formula, and where its numbers come from.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visir.screenshot import Query
+from visir.unise.embedder import Calibration
+
+
+def meaning(cosines: NDArray[np.float32], query: Query, calibration: Calibration, words: bool = True) -> NDArray[np.float32]:
+    """Return what cosines of a query with pages prove, 0 to 1, same shape.
+
+    Args:
+        cosines: of any shape.
+        query: whose cosines they are.
+        calibration: the model's.
+        words: whether the query's words are looked for too. If it has nothing else, its meaning then proves at most a half: who types
+            words mostly means these words.
+    """
+    middle, width = calibration.curve(query)
+    most = 0.5 if words and query.image is None else 1.0
+    return np.asarray(most / (1.0 + np.exp((middle - cosines) / width)), np.float32)
+
+
+def words(share: NDArray[np.float32], best: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what words on pages prove, 0 to 1, same shape.
+
+    Args:
+        share: share of the query's words that is on each page.
+        best: how good each page is among those that have some, 0 to 1.
+    """
+    return np.asarray(share * (1 + best) / 2, np.float32)
+
+
+def join(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Join two independent kinds of evidence, 0 to 1: what neither proves stays open."""
+    return np.asarray(1 - (1 - one) * (1 - other), np.float32)

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visir.screenshot import Query, Screenshot
+from visir.unise.embedder import Calibration
+from visir.unise.evidence import join, meaning, words
+
+CURVES = Calibration(text=(0.4, 0.1), picture=(0.7, 0.1), both=(0.5, 0.1))
+SHARES = st.floats(0, 1, width=32)
+
+
+def proves(query, cosine, **choices):
+    return float(meaning(np.float32([cosine]), query, CURVES, **choices)[0])
+
+
+def test_the_meaning_of_words_alone_proves_a_half_unless_they_are_not_looked_for():
+    picture = Screenshot(b"")
+    assert proves(Query("rain"), 0.4) == pytest.approx(0.25)
+    assert proves(Query("rain"), 0.4, words=False) == pytest.approx(0.5)
+    assert proves(Query("rain", picture), 0.5) == pytest.approx(0.5)
+    assert proves(Query(image=picture), 0.7) == pytest.approx(0.5)
+
+
+@given(SHARES, SHARES, SHARES)
+def test_more_of_either_kind_never_proves_less(one, other, more):
+    one, other, more = np.float32([one]), np.float32([other]), np.float32([more])
+    low, high = np.minimum(other, more), np.maximum(other, more)
+    assert 0 <= join(one, low) <= join(one, high) <= 1
+    assert join(one, low) >= max(one, low) - 1e-6
+    assert words(one, low) <= words(one, high) <= one
