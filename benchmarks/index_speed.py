@@ -158,14 +158,17 @@ class Clock:
 
 
 def dissect(files: list[Path], scratch: Path) -> dict[str, float]:
-    """Go visir's road step by step, one page at a time, and return CPU milliseconds a page by step."""
+    """Go visir's road step by step, one page at a time, and return CPU milliseconds a page by step.
+
+    The pages tell their words, so the default model does what its text encoder alone does.
+    """
     from visir.capture import worker
     from visir.index.language import guess_language
     from visir.index.store import Store, pack_boxes
     from visir.screenshot import Screenshot
     from visir.unise.embedder import load_embedder
 
-    clock, model = Clock(), load_embedder()
+    clock, model = Clock(), load_embedder("text")
     store = Store.create(scratch / "index", {"source": "text", "name": model.name, "revision": model.revision, "dim": model.dim})
     shots: list[Screenshot] = []
     for edition, file in enumerate(files, 1):
