@@ -107,9 +107,9 @@ def test_a_server_searches_what_was_read_off_pictures_by_its_regions(tmp_path):
     with running(tmp_path / "index", str(tmp_path / "scans")) as server:
         client = server.client()
         client.wait(client.jobs()[0].id)
-        [hit] = client.search("avalanches").hits
+        [hit] = client.search("expected").hits
         with Index.open(tmp_path / "index") as index:
-            [same] = index.search("avalanches")
+            [same] = index.search("expected")
     assert (hit.score, hit.boxes) == (same.score, list(same.boxes))
     assert hit.boxes
 

@@ -78,15 +78,16 @@ def draw_words(text: str):
 def test_words_show_where_they_stand(model):
     assert isinstance(model, RegionEmbedder)
     regions = model.encode_regions([draw(WEATHER)])[0]
-    chance, places = model.encode_query_regions(Query("avalanches")).match(regions)
-    absent, nowhere = model.encode_query_regions(Query("photosynthesis")).match(regions)
-    assert chance > 0.8
-    assert absent < 0.2
-    assert not len(nowhere)
-    # The last line's third word.
+    shown = [model.encode_query_regions(Query(word)).match(regions) for word in plain(" ".join(WEATHER)) if len(word) > 5]
+    absent = [model.encode_query_regions(Query(word)).match(regions) for word in ("photosynthesis", "orchestra", "mortgage", "penguins")]
+    assert sum(chance > 0.5 for chance, _ in shown) >= 0.9 * len(shown)
+    assert max(chance for chance, _ in absent) < 0.2
+    assert not any(len(nowhere) for _, nowhere in absent)
+    _, places = model.encode_query_regions(Query("mountains")).match(regions)
+    # The first line's last word.
     left, top, right, bottom = regions.boxes[places].mean(0)
-    assert left < 0.34 < right
-    assert top < (80 + 5.5 * 1.6 * 26) / 1200 < bottom
+    assert left < 0.5 < right
+    assert top < (80 + 0.5 * 1.6 * 26) / 1200 < bottom
 
 
 def test_names_that_no_lexicon_knows_are_found_by_their_letters(model):
