@@ -19,6 +19,9 @@ show() {
     $visir "$@" 2>&1
 }
 
+# An index of an earlier demo may hold vectors of an earlier model.
+rm -rf "$VISIR_INDEX"
+
 echo '$ export VISIR_INDEX=.visir/demo'
 code=0
 show index samples/documents || code=$?
