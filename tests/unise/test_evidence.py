@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from visir.screenshot import Query, Screenshot
 from visir.unise.embedder import Calibration
-from visir.unise.evidence import join, meaning, words
+from visir.unise.evidence import join, likeness, meaning, turn, words
 
 CURVES = Calibration(text=(0.4, 0.1), picture=(0.7, 0.1), both=(0.5, 0.1))
 SHARES = st.floats(0, 1, width=32)
@@ -30,3 +30,19 @@ def test_more_of_either_kind_never_proves_less(one, other, more):
     assert 0 <= join(one, low) <= join(one, high) <= 1
     assert join(one, low) >= max(one, low) - 1e-6
     assert words(one, low) <= words(one, high) <= one
+
+
+@given(SHARES, SHARES, SHARES)
+def test_more_likeness_and_more_of_what_should_differ_never_prove_less(one, other, more):
+    one, other, more = np.float32([one]), np.float32([other]), np.float32([more])
+    low, high = np.minimum(other, more), np.maximum(other, more)
+    assert 0 <= likeness(one, low) <= likeness(one, high) <= 1
+    assert likeness(one, -high) == likeness(one, np.float32([0]))
+    assert 0 <= turn(one, low) <= turn(one, high) + 1e-6 <= 1 + 1e-6
+    assert turn(low, one) <= turn(high, one) + 1e-6
+
+
+def test_a_page_that_has_what_should_differ_comes_before_the_very_picture():
+    same, other = likeness(np.float32([1]), np.float32([1])), likeness(np.float32([0.3]), np.float32([0.6]))
+    assert turn(other, np.float32([0.9])) > turn(same, np.float32([0]))
+    assert turn(other, np.float32([0])) < turn(same, np.float32([0]))

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from visir.screenshot import Query, Screenshot
+from visir.screenshot import Query, Screenshot, Word
 from visir.unise.embedder import load_embedder
 from visir.unise.reading import reading_order
 from visir.unise.regions import RegionEmbedder, RegionQuery, Regions
@@ -70,8 +70,6 @@ def test_a_page_whose_source_tells_its_words_is_not_read_again(model):
 
 
 def draw_words(text: str):
-    from visir.screenshot import Word
-
     return tuple(Word(word, (0.1, 0.1, 0.2, 0.2)) for word in text.split())
 
 
@@ -143,3 +141,33 @@ def test_columns_are_read_one_after_the_other():
 def test_every_word_is_read_once(corners):
     boxes = np.concatenate([np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])], 1)
     assert sorted(reading_order(boxes).tolist()) == list(range(len(boxes)))
+
+
+def test_a_picture_asks_by_its_title_more_than_by_its_small_print(model):
+    words = tuple(
+        Word(text, (0.1, top, 0.5, top + high))
+        for text, top, high in [("harbour", 0.1, 0.06), *(("museum", 0.2 + n / 50, 0.012) for n in range(30))]
+    )
+    asked = model.encode_query_regions(Query(image=Screenshot(b"", words=words)))
+    assert asked.names[0] == "harbour"
+    assert asked.weights[0] > 5 * asked.weights[1]
+    assert len(asked.names) < 1 + 32
+
+
+def test_the_regions_of_a_told_page_are_its_words(model):
+    [told] = model.encode_regions([Screenshot(b"", words=draw_words("harbour — museum"))])
+    assert len(told.boxes) == 2
+    chance, places = model.encode_query_regions(Query("museum")).match(told)
+    assert chance > 0.95
+    assert places.tolist() == [1]
+    assert len(model.encode_regions([Screenshot(b"", words=draw_words("— · —"))])[0].boxes) == 0
+
+
+def test_beside_a_picture_names_and_numbers_tell_what_differs(model):
+    def weight(text):
+        return float(model.encode_difference(text).weights.sum())
+
+    assert weight("the same for") == 0
+    assert weight("the manual of this software") < 0.1
+    assert weight("the same for 2023") > 0.7
+    assert 0.7 < weight("sourdough crust") < 1

@@ -5,9 +5,10 @@ docs/search.md says how results are ordered and scored.
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ import pyarrow as pa
 from visir.errors import QueryError
 from visir.index.language import stop_words
 from visir.index.store import Store, one_of, unpack_boxes
-from visir.screenshot import Box, Hit, Query
+from visir.screenshot import Box, Hit, Query, Screenshot, Word
 from visir.unise import evidence
 from visir.unise.embedder import Embedder
 from visir.unise.regions import RegionEmbedder, RegionQuery, Regions
+from visir.unise.words import Floats
 
 _CANDIDATES = 50
 _SNIPPET_WORDS = 32
@@ -59,16 +61,10 @@ def search(store: Store, embedder: Embedder, query: Query, options: SearchOption
     tokens = _telling_tokens(query.text) if options.words else ()
     count = max(_CANDIDATES, 2 * wanted)
     candidates = _candidates(store, vector, tokens, count, options.where)
-    if options.words and isinstance(embedder, RegionEmbedder) and any(row.columns["regions"] for row in candidates):
-        _match_regions(candidates, embedder.encode_query_regions(replace(query, text=" ".join(tokens))))
-    page_tokens = {row.id: frozenset(tokens_of(row.text)) | frozenset(tokens_of(row.title)) for row in candidates if row.relevance}
-    # Beside a picture, words only say what should differ.
-    typed_trust = 0.75 if query.image else 1.0
-    meant = evidence.meaning(np.array([row.cosine for row in candidates], np.float32), query, embedder.calibration, bool(tokens))
-    covered = np.array([coverage(tokens, page_tokens.get(row.id, frozenset())) for row in candidates], np.float32)
-    typed = typed_trust * evidence.words(covered, np.array([row.relevance for row in candidates], np.float32))
-    chances = np.array([row.chance for row in candidates], np.float32)
-    scores = evidence.join(np.maximum(typed, evidence.words(chances, chances)), meant)
+    if options.words and query.image and isinstance(embedder, RegionEmbedder):
+        scores = _like_picture(candidates, embedder, query, tokens)
+    else:
+        scores = _by_meaning_and_words(candidates, embedder, query, tokens)
     scored = list(zip(scores.tolist(), candidates, strict=True))
     scored = [(score, row) for score, row in scored if 100 * score >= options.min_score]
     scored.sort(key=lambda pair: (-pair[0], pair[1].id))
@@ -84,15 +80,13 @@ class _Candidate:
         columns: what the table holds of it.
         cosine: similarity of its vector to the query's.
         relevance: BM25 of the query's words on it, as a share of the best page's.
-        chance: that its picture shows the query's words and those of the query's picture, where it was read off the picture.
-        places: where it shows them.
+        places: where they are seen.
     """
 
     id: int
     columns: dict[str, Any]
     cosine: float
     relevance: float
-    chance: float = 0.0
     places: tuple[Box, ...] = ()
 
     @property
@@ -119,13 +113,51 @@ def _candidates(store: Store, vector: np.ndarray, tokens: Sequence[str], count: 
     ]
 
 
-def _match_regions(candidates: Sequence[_Candidate], query: RegionQuery) -> None:
-    """Look for the words of a query and of its picture among what was seen on pages that have no words of their own."""
-    for row in candidates:
-        if row.columns["regions"]:
-            regions = Regions.unpack(row.columns["regions"])
-            row.chance, places = query.match(regions)
-            row.places = tuple(_box(regions.boxes[number]) for number in places)
+def _like_picture(candidates: Sequence[_Candidate], embedder: RegionEmbedder, query: Query, tokens: Sequence[str]) -> Floats:
+    """Score pages by what they share with the query's picture, turned by the words beside it."""
+    pages = [Regions.unpack(row.columns["regions"]) if row.columns["regions"] else _told_regions(row, embedder) for row in candidates]
+    shared = _look_for(embedder.encode_query_regions(Query(image=query.image)), candidates, pages)
+    alike = evidence.likeness(shared, _cosines(candidates))
+    return evidence.turn(alike, _look_for(embedder.encode_difference(" ".join(tokens)), candidates, pages)) if tokens else alike
+
+
+def _by_meaning_and_words(candidates: Sequence[_Candidate], embedder: Embedder, query: Query, tokens: Sequence[str]) -> Floats:
+    meant = evidence.meaning(_cosines(candidates), query, embedder.calibration, bool(tokens))
+    if not tokens:
+        return meant
+    on_page = [set(tokens_of(row.text)).union(tokens_of(row.title)) if row.relevance else set[str]() for row in candidates]
+    covered = np.array([coverage(tokens, words) for words in on_page], np.float32)
+    typed = evidence.words(covered, np.array([row.relevance for row in candidates], np.float32))
+    # Beside a picture, words only say what should differ.
+    typed *= 0.75 if query.image else 1.0
+    read = [row for row in candidates if row.columns["regions"]]
+    if read and isinstance(embedder, RegionEmbedder):
+        chances = np.zeros_like(typed)
+        chances[[bool(row.columns["regions"]) for row in candidates]] = _look_for(
+            embedder.encode_query_regions(Query(" ".join(tokens))), read, [Regions.unpack(row.columns["regions"]) for row in read]
+        )
+        typed = np.maximum(typed, evidence.words(chances, chances))
+    return evidence.join(typed, meant)
+
+
+def _cosines(candidates: Sequence[_Candidate]) -> Floats:
+    return np.array([row.cosine for row in candidates], np.float32)
+
+
+def _look_for(asked: RegionQuery, candidates: Sequence[_Candidate], pages: Sequence[Regions]) -> Floats:
+    """Return the chance that each page has the parts of a query, and note where on the page they are."""
+    chances = np.zeros(len(candidates), np.float32)
+    for number, (row, regions) in enumerate(zip(candidates, pages, strict=True)):
+        chances[number], places = asked.match(regions)
+        row.places += tuple(_box(regions.boxes[place]) for place in places if regions.boxes[place].any())
+    return chances
+
+
+def _told_regions(row: _Candidate, embedder: RegionEmbedder) -> Regions:
+    """Return the regions of a page whose source told its words."""
+    words, boxes = row.text.split(), unpack_boxes(row.columns["boxes"])
+    places = map(_box, boxes) if len(boxes) == len(words) else repeat((0.0, 0.0, 0.0, 0.0))
+    return embedder.encode_regions([Screenshot(b"", words=tuple(map(Word, words, places)))])[0]
 
 
 def _alive(store: Store, find: Callable[[str | None], pa.Table], where: str) -> pa.Table:
@@ -156,7 +188,7 @@ def _hit(store: Store, tokens: Sequence[str], score: float, row: _Candidate) -> 
     return Hit(columns["path"], columns["page"], round(100 * score, 1), row.title, snippet, marks, marked, picture)
 
 
-def coverage(tokens: Sequence[str], on_page: frozenset[str]) -> float:
+def coverage(tokens: Sequence[str], on_page: Set[str]) -> float:
     """Return how much of a query's words is on a page, 0 to 1; a longer word counts more, since it is rarer."""
     weight = {token: float(len(token)) for token in tokens}
     total = sum(weight.values())

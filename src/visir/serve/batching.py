@@ -112,10 +112,15 @@ class BatchedRegionEmbedder(BatchedEmbedder):
         with self._lock:
             return self._embedder.encode_regions(documents)
 
-    def encode_query_regions(self, query: Query) -> RegionQuery:
+    def encode_query_regions(self, query: Query, seen: Regions | None = None) -> RegionQuery:
         """Return the parts of a query; see `RegionEmbedder`."""
         with self._lock:
-            return self._embedder.encode_query_regions(query)
+            return self._embedder.encode_query_regions(query, seen)
+
+    def encode_difference(self, text: str) -> RegionQuery:
+        """Return the parts of a text beside a picture; see `RegionEmbedder`."""
+        with self._lock:
+            return self._embedder.encode_difference(text)
 
     def read(self, document: Screenshot) -> Screenshot:
         """Return a page with the words that are read on it; see `RegionEmbedder`."""

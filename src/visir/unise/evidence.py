@@ -38,3 +38,25 @@ def words(share: NDArray[np.float32], best: NDArray[np.float32]) -> NDArray[np.f
 def join(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
     """Join two independent kinds of evidence, 0 to 1: what neither proves stays open."""
     return np.asarray(1 - (1 - one) * (1 - other), np.float32)
+
+
+def likeness(shared: NDArray[np.float32], cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how like pages are to the picture that asks, 0 to 1, same shape: half by what is seen on both, half by what both mean.
+
+    Args:
+        shared: share of the picture's telling words that is on each page.
+        cosines: of the query's vector with the pages'.
+    """
+    return np.asarray((shared + np.maximum(cosines, 0)) / 2, np.float32)
+
+
+def turn(alike: NDArray[np.float32], differ: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Join what a picture and the text beside it ask for, 0 to 1, same shape.
+
+    A page that has what the text says comes before one that is merely the same picture.
+
+    Args:
+        alike: what `likeness` returned.
+        differ: share of what the text says should differ that is on each page.
+    """
+    return join(0.6 * alike, 0.75 * words(differ, differ))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot, Word
@@ -18,7 +19,10 @@ from visir.unise.regions import RegionQuery, Regions
 from visir.unise.words import fold_word
 
 _REMEMBERED = 64
-_PICTURE_WORDS = 48
+_PICTURE_WORDS = 32
+_LARGEST = 3.0
+# Minus the logarithm of the share of all writing that a word has: one in 20,000.
+_COMMON = 10.0
 
 
 class MiniEmbedder:
@@ -60,21 +64,26 @@ class MiniEmbedder:
         return self._text.similarity(queries, documents)
 
     def encode_regions(self, documents: Sequence[Screenshot]) -> list[Regions]:
-        """See `RegionEmbedder`: one vector for each word that is seen."""
-        return [Regions(seen.boxes, seen.vectors) for seen, _ in map(self._look, documents)]
+        """See `RegionEmbedder`: one vector for each word that is seen, or told by the page's source."""
+        return [self._regions_of(document) for document in documents]
 
-    def encode_query_regions(self, query: Query) -> RegionQuery:
-        """See `RegionEmbedder`: the query's words by their letters, and those of its picture by their looks; rare ones weigh more."""
-        words = [word for word in dict.fromkeys(map(fold_word, query.text.split())) if word]
-        vectors, weights = self._reader.vectors_of(words), self._reader.rarity_of(words)
-        if query.image is not None:
-            seen, spelt = self._look(query.image)
-            rarity = self._reader.rarity_of(spelt)
-            telling = np.argsort(-rarity, kind="stable")[:_PICTURE_WORDS]
-            words = words + [spelt[number] for number in telling]
-            vectors = np.concatenate([vectors, seen.vectors[telling]])
-            weights = np.concatenate([weights, rarity[telling] * (0.5 if query.text else 1.0)])
-        return RegionQuery(tuple(words), vectors, weights / max(1e-9, float(weights.sum())), self._present)
+    def encode_query_regions(self, query: Query, seen: Regions | None = None) -> RegionQuery:
+        """See `RegionEmbedder`: rare words weigh more, and of a picture's words the larger ones; it is asked with the most telling."""
+        if query.image is None:
+            words = _words_in(query.text)
+            return self._asked(words, self._reader.vectors_of(words), self._reader.rarity_of(words))
+        seen = seen or self._regions_of(query.image)
+        words = self._reader.spell(seen.vectors)
+        telling = self._reader.rarity_of(words) * _relative_height(seen.boxes) ** 2
+        most = np.argsort(-telling, kind="stable")[:_PICTURE_WORDS]
+        return self._asked([words[number] for number in most], seen.vectors[most], telling[most])
+
+    def encode_difference(self, text: str) -> RegionQuery:
+        """See `RegionEmbedder`: words rarer than one in 20,000, and numbers, which are told apart by little."""
+        words = _words_in(text)
+        # A word that is in no lexicon is as rare as can be, and so tells as much as a number.
+        rarity = self._reader.rarity_of(["" if any(letter.isdigit() for letter in word) else word for word in words])
+        return self._asked(words, self._reader.vectors_of(words), np.maximum(rarity - _COMMON, 0), doubt=1.0)
 
     def read(self, document: Screenshot) -> Screenshot:
         """See `RegionEmbedder`: the page with the words that were read on it."""
@@ -90,6 +99,17 @@ class MiniEmbedder:
             return f"{document.title}\n{document.text}"
         return " ".join(word for word in self._look(document)[1] if word)
 
+    def _asked(self, words: Sequence[str], vectors: Vectors, weights: Vectors, doubt: float = 1e-9) -> RegionQuery:
+        return RegionQuery(tuple(words), vectors, np.asarray(weights / (weights.sum() + doubt), np.float32), self._present)
+
+    def _regions_of(self, document: Screenshot) -> Regions:
+        if not document.words:
+            seen, _ = self._look(document)
+            return Regions(seen.boxes, seen.vectors)
+        told = [(folded, word.box) for word in document.words if (folded := fold_word(word.text))]
+        boxes = np.array([box for _, box in told], np.float32).reshape(-1, 4)
+        return Regions(boxes, self._reader.vectors_of([folded for folded, _ in told]))
+
     def _look(self, document: Screenshot) -> tuple[Reading, list[str]]:
         """Look at a picture; the last ones are remembered, since one page is asked for its vector, its regions and its words."""
         key = hashlib.blake2b(document.encoded, digest_size=16).hexdigest()
@@ -104,3 +124,13 @@ class MiniEmbedder:
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         return self._seen[key]
+
+
+def _words_in(text: str) -> list[str]:
+    return [word for word in dict.fromkeys(map(fold_word, text.split())) if word]
+
+
+def _relative_height(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how high boxes (k, 4) are against the one in the middle, 0.5 to 3: a page's title says more of it than its small print."""
+    heights = boxes[:, 3] - boxes[:, 1]
+    return np.asarray((heights / max(1e-9, float(np.median(heights)))).clip(0.5, _LARGEST) if len(heights) else heights, np.float32)

@@ -69,7 +69,7 @@ class PageReader:
             return np.asarray(file["rows"] * file["scales"][:, None], np.float32)
 
     def vectors_of(self, words: Sequence[str]) -> Floats:
-        """Return the vectors (n, d) of words by their letters, each of length 1; zero for what has no letter or digit."""
+        """Return the vectors (n, d) of words by their letters, each of length 1."""
         rows, starts = bag_rows(words, len(self._table))
         vectors = np.zeros((len(words), self._table.shape[1]), np.float32)
         ends = np.append(starts[1:], len(rows))

@@ -47,7 +47,7 @@ class RegionQuery:
     Args:
         names: what the parts are called, where they have a name.
         vectors: (m, d) float32, each of length 1.
-        weights: (m,) how much each part counts; they add up to 1.
+        weights: (m,) how much each part counts; they add up to 1 at most.
         present: (midpoint, width) of the logistic curve that turns a cosine into the chance that a part is there.
     """
 
@@ -80,10 +80,21 @@ class RegionEmbedder(Embedder, Protocol):
     """An embedder that also gives a vector for each of many places on a page."""
 
     def encode_regions(self, documents: Sequence[Screenshot]) -> list[Regions]:
-        """Return the regions of each page, read from its picture alone."""
+        """Return the regions of each page, read off its picture; of one that has words, the regions of these."""
 
-    def encode_query_regions(self, query: Query) -> RegionQuery:
-        """Return the parts of a query."""
+    def encode_query_regions(self, query: Query, seen: Regions | None = None) -> RegionQuery:
+        """Return the parts of a text, or of a picture.
+
+        Args:
+            query: what is asked. The text beside a picture is left to `encode_difference`.
+            seen: the regions of the picture, where they are known already.
+        """
+
+    def encode_difference(self, text: str) -> RegionQuery:
+        """Return the parts of a text that says how a page should differ from a picture.
+
+        Their weights add up to less than 1 where the text tells little.
+        """
 
     def read(self, document: Screenshot) -> Screenshot:
         """Return the page with the words that are read on its picture."""

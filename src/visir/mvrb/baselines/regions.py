@@ -12,8 +12,11 @@ from visir.mvrb.retriever import Progress
 from visir.screenshot import Query
 from visir.unise import evidence
 from visir.unise.regions import RegionEmbedder, RegionQuery, Regions
+from visir.unise.words import Floats
 
 _BATCH = 32
+# Few words prove little: so many make half the proof that many do.
+_FEW_WORDS = 2
 
 
 class RegionRetriever:
@@ -38,18 +41,39 @@ class RegionRetriever:
 
     def score(self, task: TaskData, progress: Progress) -> NDArray[np.float32]:
         """Return the joined scores, 0 to 1."""
-        queries = [Query(row.text, row.screenshot() if row.picture else None) for row in task.queries]
-        asked = [self._embedder.encode_query_regions(query) for query in queries]
-        chances = present(asked, self._regions(task.candidates, progress))
-        if self._alone:
-            return chances
-        cosines = self._vectors.score(task, progress)
+        candidates = self._regions(task.candidates, progress)
+        cosines = self._vectors.score(task, progress) if not self._alone else np.zeros((len(task.queries), len(candidates)), np.float32)
+        typed = np.array([not row.picture for row in task.queries], bool)
+        scores = np.zeros_like(cosines)
+        scores[typed] = self._bearing_words([row for row in task.queries if not row.picture], candidates, cosines[typed])
+        pictures = [row for row in task.queries if row.picture]
+        scores[~typed] = self._like_pictures(pictures, self._regions(pictures, progress), task.candidates, candidates, cosines[~typed])
+        return scores
+
+    def _bearing_words(self, rows: Sequence[Row], candidates: Sequence[Regions], cosines: Floats) -> Floats:
+        queries = [Query(row.text) for row in rows]
+        chances = present([self._embedder.encode_query_regions(query) for query in queries], candidates)
         meant = [evidence.meaning(row, query, self._embedder.calibration) for row, query in zip(cosines, queries, strict=True)]
-        return evidence.join(evidence.words(chances, chances), np.stack(meant))
+        return evidence.join(evidence.words(chances, chances), np.array(meant, np.float32).reshape(chances.shape))
+
+    def _like_pictures(
+        self, rows: Sequence[Row], seen: Sequence[Regions], others: Sequence[Row], candidates: Sequence[Regions], cosines: Floats
+    ) -> Floats:
+        ask = self._embedder.encode_query_regions
+        shared = present([ask(Query(image=row.screenshot()), regions) for row, regions in zip(rows, seen, strict=True)], candidates)
+        differ = present([self._embedder.encode_difference(row.text) for row in rows], candidates)
+        # A text, such as an answer, is looked for on the picture that asks; few words prove little.
+        texts = [number for number, row in enumerate(others) if not row.picture]
+        parts = [ask(Query(others[number].text)) for number in texts]
+        proof = np.array([len(part.names) / (len(part.names) + _FEW_WORDS) for part in parts], np.float32)
+        shared[:, texts] = present(parts, seen).T * proof
+        differ[:, texts] = 0
+        return evidence.turn(evidence.likeness(shared, cosines), differ)
 
     def _regions(self, rows: Sequence[Row], progress: Progress) -> list[Regions]:
-        """Return the regions of each candidate; a text has those of its words."""
-        keys = [key_of(f"{self._embedder.name}\0{self._embedder.revision}\0regions", row.text, row.digest) for row in rows]
+        """Return the regions of each row's picture; a text has those of its words."""
+        kind = f"{self._embedder.name}\0{self._embedder.revision}\0regions"
+        keys = [key_of(kind, "" if row.picture else row.text, row.digest) for row in rows]
         done = 0
 
         def compute(positions: list[int]) -> list[bytes]:
