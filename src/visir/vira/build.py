@@ -8,6 +8,7 @@ from pathlib import Path
 
 from visir.vira.capturing import capture
 from visir.vira.card import write_card
+from visir.vira.collection import capture_index
 from visir.vira.config import Config
 from visir.vira.leaks import Guard
 from visir.vira.negatives import mine
@@ -26,7 +27,11 @@ def build(folder: Path, config: Config, say: Callable[[str], None], workers: int
     Returns:
         What was kept and what was dropped, by step and reason; ``counts.json`` in the folder says the same.
     """
-    counts = capture(folder, config, say, workers)
+    counts: Counter[str] = Counter()
+    if config.domains:
+        counts.update(capture(folder, config, say, workers))
+    if config.from_index is not None:
+        counts.update(capture_index(folder, config.from_index, say, config.batch))
     counts.update(_pair(folder, config, say))
     if config.negatives:
         counts.update(mine(folder, config, say))

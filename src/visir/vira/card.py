@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from visir.vira.config import Config
+from visir.vira.collection import ABOUT, LICENCE
+from visir.vira.config import COLLECTION, Config
 from visir.vira.dataset import KINDS, Dataset
 from visir.vira.domains import DOMAINS
 
@@ -25,7 +26,8 @@ Screenshots of documents with captions, questions and hard negatives, in the man
 
 def write_card(folder: Path, config: Config, counts: dict[str, int]) -> None:
     """Write ``README.md`` into a set's folder."""
-    kinds = "".join(f"- config_name: {kind}\n  data_files: rows/{kind}-*.parquet\n" for kind in KINDS)
+    there = [kind for kind in KINDS if any((folder / "rows").glob(f"{kind}-*.parquet"))]
+    kinds = "".join(f"- config_name: {kind}\n  data_files: rows/{kind}-*.parquet\n" for kind in there)
     parts = [_HEAD.format(kinds=kinds), "## Pages\n", _pages(folder, config), "## Pairs\n", _pairs(folder)]
     dropped = [(name, count) for name, count in counts.items() if not name.endswith(": kept") and name not in KINDS]
     parts += ["## What was left out, and why\n", _table(("what", "count"), [(name, f"{count:,}") for name, count in dropped])]
@@ -35,15 +37,15 @@ def write_card(folder: Path, config: Config, counts: dict[str, int]) -> None:
 
 def _pages(folder: Path, config: Config) -> str:
     rows = []
-    for name in sorted(config.domains):
+    for name in config.names:
         composed: Counter[bool] = Counter()
         documents: set[str] = set()
         for path in sorted((folder / "images").glob(f"{name}-*.parquet")):
             table = pq.read_table(path, columns=["composed", "document"])
             composed.update(table["composed"].to_pylist())
             documents.update(table["document"].to_pylist())
-        kind = DOMAINS[name]
-        rows.append((name, f"{composed[False]:,}", f"{composed[True]:,}", f"{len(documents):,}", kind.about, kind.licence))
+        about, licence = (ABOUT, LICENCE) if name == COLLECTION else (DOMAINS[name].about, DOMAINS[name].licence)
+        rows.append((name, f"{composed[False]:,}", f"{composed[True]:,}", f"{len(documents):,}", about, licence))
     return _table(("domain", "real pages", "composed pages", "documents", "source", "licence"), rows)
 
 

@@ -62,7 +62,7 @@ def make_rows(folder: Path, config: Config, say: Callable[[str], None], drop: fr
     counts: Counter[str] = Counter()
     keys = _keys(folder, config, drop)
     writers = {kind: _Writer(folder, kind) for kind in KINDS}
-    for domain in sorted(config.domains):
+    for domain in config.names:
         pages = [page for page in read_pages(folder, domain) if keys.get(page.key) == page.id]
         fits = _Fit(pages, config)
         for page in pages:
@@ -79,7 +79,7 @@ def _keys(folder: Path, config: Config, drop: frozenset[str]) -> dict[str, str]:
     """Picture of each page by its key; of pages with the same picture the first stays."""
     keys: dict[str, str] = {}
     seen: set[str] = set()
-    for domain in sorted(config.domains):
+    for domain in config.names:
         for path in sorted((folder / "images").glob(f"{domain}-*.parquet")):
             table = pq.read_table(path, columns=["id", "key"])
             for image, key in zip(table["id"].to_pylist(), table["key"].to_pylist(), strict=True):
