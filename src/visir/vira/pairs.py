@@ -134,9 +134,10 @@ class _Fit:
             if not asked:
                 continue
             words = bm25s.tokenize([text for _, text in asked], stopwords="en", show_progress=False)
-            found, _ = index.retrieve(words, k=most, show_progress=False)
-            for (number, text), best in zip(asked, found, strict=True):
-                ranks = [int(other) for other in best]
+            found, scores = index.retrieve(words, k=most, show_progress=False)
+            for (number, text), best, scored in zip(asked, found, scores, strict=True):
+                # Pages that have no word of it come too, where others are too few.
+                ranks = [int(other) for other, score in zip(best, scored, strict=True) if score > 0]
                 self._found[pages[number].key, text] = ranks.index(number) + 1 if number in ranks else 0
 
     def reason(self, page: Known, text: str) -> str:
