@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from documents import write_pdf
+from vira.conftest import NAMES, SAMPLES
 
 from visir.index import Index
 from visir.screenshot import Screenshot, Word
@@ -12,23 +13,6 @@ from visir.vira.build import build
 from visir.vira.collection import asked_and_answered, headings
 from visir.vira.config import Config, read_config
 from visir.vira.dataset import Dataset
-
-SAMPLES = Path(__file__).parent.parent.parent / "samples" / "documents"
-NAMES = (
-    "water-works-annual-report-2023.pdf",
-    "swift-nest-boxes.pdf",
-    "invoice-2023-0417.pdf",
-    "menu-auberge-du-lac.pdf",
-    "packing-list.txt",
-)
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("index")
-    with Index.open(folder / "index", "text") as opened:
-        opened.add(*(SAMPLES / name for name in NAMES))
-    return folder / "index"
 
 
 @pytest.fixture(scope="module")

@@ -42,12 +42,14 @@ def build(
     recipe: Annotated[Path | None, typer.Argument(metavar="CONFIG.toml", help="What the set is made of: a file, or full or small.")] = None,
     from_index: Annotated[bool, typer.Option("--from-index", help="Take the pages of an index; it needs no recipe.")] = False,
     index: IndexOption = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say what the recipe's language model would cost, and stop.")] = False,
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes that capture pages.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Build training data: pages, captions, questions, hard negatives, a data card.
 
     Sources are fetched with apt-get and pip; nothing is fetched for the pages of an index. A run that was broken off goes on.
+    A language model is asked only where the recipe has a [writer].
     """
     from visir.vira.build import build as run
     from visir.vira.config import Config, read_config
@@ -55,7 +57,10 @@ def build(
     place = index_folder(index) if from_index or index else None
     if recipe is None and place is None:
         raise typer.BadParameter("name a recipe, or ask for --from-index", param_hint="CONFIG.toml")
-    counts = run(output, read_config(recipe, place) if recipe else Config(from_index=place), say, workers)
+    config = read_config(recipe, place) if recipe else Config(from_index=place)
+    if estimate and config.writer is None:
+        raise typer.BadParameter("the recipe has no [writer], so nothing is to be paid", param_hint="--estimate")
+    counts = run(output, config, say, workers, not estimate)
     if as_json:
         print_json(counts)
         return

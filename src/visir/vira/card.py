@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -31,7 +32,7 @@ def write_card(folder: Path, config: Config, counts: dict[str, int]) -> None:
     parts = [_HEAD.format(kinds=kinds), "## Pages\n", _pages(folder, config), "## Pairs\n", _pairs(folder)]
     dropped = [(name, count) for name, count in counts.items() if not name.endswith(": kept") and name not in KINDS]
     parts += ["## What was left out, and why\n", _table(("what", "count"), [(name, f"{count:,}") for name, count in dropped])]
-    parts += ["## Recipe\n", f"```json\n{json.dumps(vars(config), default=str, indent=1)}\n```\n"]
+    parts += ["## Recipe\n", f"```json\n{json.dumps(asdict(config), default=str, indent=1)}\n```\n"]
     (folder / "README.md").write_text("\n".join(parts), "utf-8")
 
 
@@ -54,9 +55,11 @@ def _pairs(folder: Path) -> str:
     rows = []
     for kind in KINDS:
         domains: Counter[str] = Counter()
+        sources: Counter[str] = Counter()
         negatives = 0
         for row in data.rows(kind):
             domains[row.domain] += 1
+            sources[row.source] += 1
             negatives += len(row.negatives)
         total = sum(domains.values())
         rows.append(
@@ -64,10 +67,15 @@ def _pairs(folder: Path) -> str:
                 kind,
                 f"{total:,}",
                 f"{negatives / max(1, total):.2f}",
-                ", ".join(f"{name} {count:,}" for name, count in sorted(domains.items())),
+                _listed(domains),
+                _listed(sources),
             )
         )
-    return _table(("kind", "pairs", "hard negatives each", "by domain"), rows)
+    return _table(("kind", "pairs", "hard negatives each", "by domain", "said by"), rows)
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -29,7 +29,7 @@ _SHARD = 256
 Place = tuple[int, int]
 """(edition, page): where the index keeps a page."""
 
-_COLUMNS = ("path", "page", "language", "title", "text", "boxes")
+_COLUMNS = ("path", "page", "language", "title", "text", "boxes", "regions")
 _MOST = 4
 # Type that is larger by so much than most of a page's is a heading.
 _LARGE = 1.2
@@ -124,7 +124,8 @@ def _page(row: dict[str, Any], picture: bytes, goes_on: bool) -> Page:
         shot,
         COLLECTION,
         path,
-        row["language"],
+        # Words that a model read off the picture are often wrong, and so is the language guessed from them.
+        "" if row["regions"] else row["language"],
         tuple(said for said in page_texts(text) if said in joined),
         tuple(dict.fromkeys(phrases))[:_MOST],
         tuple((question, answer) for question, answer in answers if answer),

@@ -7,6 +7,7 @@ from typing import Any
 
 from visir.errors import DatasetError
 from visir.vira.domains import DOMAINS, HELD_OUT
+from visir.vira.writer import Writer, read_writer
 
 COLLECTION = "collection"
 """Name of the domain that an index's pages make."""
@@ -30,6 +31,7 @@ class Config:
         embedder: text embedder that mines negatives, see `visir.unise.embedder.load_embedder`; ``look`` likewise the picture embedder,
             or ``thumbnail``, which compares colours and needs no model.
         from_index: folder of an index whose pages are taken, all of them.
+        writer: language model that writes captions and questions, beside those that sources make.
     """
 
     domains: dict[str, int] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Config:
     embedder: str = "text"
     look: str = "thumbnail"
     from_index: Path | None = None
+    writer: Writer | None = None
 
     @property
     def names(self) -> list[str]:
@@ -74,7 +77,7 @@ def read_config(path: Path, from_index: Path | None = None) -> Config:
     known = {entry.name for entry in fields(Config)}
     if unknown := sorted(set(values) - known):
         raise DatasetError(f"{path}: {', '.join(unknown)}: no such setting; there are {', '.join(sorted(known))}")
-    wanted = values.get("domains", {} if from_index or "from_index" in values else None)
+    wanted = values.setdefault("domains", {})
     if not isinstance(wanted, dict) or not (wanted or from_index or values.get("from_index")):
         raise DatasetError(f"{path}: [domains] is missing: name domains and how many pages of each, out of {', '.join(sorted(DOMAINS))}")
     if unknown := sorted(set(wanted) - set(DOMAINS)):
@@ -84,6 +87,8 @@ def read_config(path: Path, from_index: Path | None = None) -> Config:
     for name in ("corpora", "avoid", "from_index"):
         if name in values:
             values[name] = Path(values[name]).expanduser()
+    if "writer" in values:
+        values["writer"] = read_writer(path, values["writer"])
     if from_index is not None:
         values["from_index"] = from_index
     return Config(**values)
