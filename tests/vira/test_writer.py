@@ -111,6 +111,7 @@ def test_bad_answers_are_dropped_counted_and_not_paid_for_again(index, tmp_path)
             completion("I'm sorry, I cannot help with that."),
             completion('{"captions": ["A long sta', "length"),
             completion(json.dumps({"captions": [], "questions": "what", "answers": []})),
+            (200, {"Content-Type": "application/json"}, b'{"choices": [{"message": {"content": [1]}}], "usage": {}}'),
             (200, {"Content-Type": "text/html"}, b"<h1>It works</h1>"),
             (200, {"Content-Type": "application/json"}, b'{"choices": []}'),
             trouble(400),
@@ -120,7 +121,7 @@ def test_bad_answers_are_dropped_counted_and_not_paid_for_again(index, tmp_path)
         counts = make(tmp_path, index, server.url, parallel=1)
         assert counts["pages not written about: status 400"] == 1
         assert counts["pages not written about: no chat completion in the answer"] == 2
-        assert counts["written answer dropped: no JSON"] == 1
+        assert counts["written answer dropped: no JSON"] == 2
         assert counts["written answer dropped: cut off"] == 1
         assert counts["written q2s dropped: field missing in the answer"] == 1
         assert counts["written caption: nothing worth asking"] == 1
@@ -130,7 +131,7 @@ def test_bad_answers_are_dropped_counted_and_not_paid_for_again(index, tmp_path)
     assert len(server.served) == 10
     assert counts["pages written about"] == 7
     assert json.loads((tmp_path / "counts.json").read_text()) == counts
-    assert "| written answer dropped: no JSON | 1 |" in (tmp_path / "README.md").read_text()
+    assert "| written answer dropped: no JSON | 2 |" in (tmp_path / "README.md").read_text()
 
 
 def recipe(folder, index, url, **choices):

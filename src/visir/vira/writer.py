@@ -50,7 +50,7 @@ _LANGUAGES = {
     "zh": "Chinese",
 }
 # Rough measures, for the estimate alone: four bytes of text, or a square of 28 x 28 pixels, are a token.
-_BYTES_A_TOKEN = 4
+BYTES_A_TOKEN = 4
 _PIXELS_A_TOKEN = 28 * 28
 
 
@@ -167,7 +167,7 @@ class Request:
     @property
     def tokens(self) -> int:
         """About how many tokens are sent."""
-        written = sum(len(prompt.encode()) for prompt in self._prompts) // _BYTES_A_TOKEN
+        written = sum(len(prompt.encode()) for prompt in self._prompts) // BYTES_A_TOKEN
         return written + (self.size[0] * self.size[1] // _PIXELS_A_TOKEN if self.writer.vision else 0)
 
     def body(self, picture: bytes) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from visir.errors import DatasetError
 from visir.vira.answers import Answers
 from visir.vira.config import Config
 from visir.vira.page import share_of
-from visir.vira.writer import Request, Writer
+from visir.vira.writer import BYTES_A_TOKEN, Request, Writer
 
 _COLUMNS = ["id", "width", "height", "title", "text", "language"]
 # A page of fewer words says too little to a model that does not see it.
@@ -30,7 +30,8 @@ class Estimate:
     """What is to be asked.
 
     Args:
-        pages: to be asked about; ``answered`` were before, ``wordless`` have too little text for a model that does not see.
+        pages: to be asked about; ``answered`` were before, or another page of the same text is; ``wordless`` have too little text
+            for a model that does not see.
         tokens_in: about so many; ``tokens_out`` at most.
         cost: of both; at most, in the currency of the prices.
         spent: on answers of earlier runs.
@@ -68,9 +69,13 @@ def estimate(folder: Path, config: Config, writer: Writer, drop: frozenset[str] 
     """
     answers = Answers(folder)
     count: Counter[str] = Counter()
+    seen: set[str] = set()
     for path in _shards(folder, config):
         for request in _requests(path, writer, drop):
-            kind = "wordless" if _is_wordless(request) else "answered" if request.name in answers else "pages"
+            # To a model that does not see, pages of the same text are one.
+            known = request.name in answers or request.name in seen
+            kind = "wordless" if _is_wordless(request) else "answered" if known else "pages"
+            seen.add(request.name)
             count[kind] += 1
             if kind == "pages":
                 count["in"] += request.tokens
@@ -130,12 +135,11 @@ def _unanswered(folder: Path, config: Config, endpoint: "_Endpoint", drop: froze
     """Yield the requests to send, with the pages' pictures where the model sees; one shard's pictures are in memory at a time."""
     seen: set[str] = set()
     for path in _shards(folder, config):
-        wanted = [
-            request
-            for request in _requests(path, endpoint.writer, drop)
-            if request.name not in endpoint.answers and request.name not in seen and not _is_wordless(request)
-        ]
-        seen.update(request.name for request in wanted)
+        wanted = []
+        for request in _requests(path, endpoint.writer, drop):
+            if request.name not in endpoint.answers and request.name not in seen and not _is_wordless(request):
+                seen.add(request.name)
+                wanted.append(request)
         pictures: dict[str, bytes] = {}
         if wanted and endpoint.writer.vision:
             table = pq.ParquetFile(path).read(columns=["id", "image.bytes"]).to_pylist()
@@ -192,15 +196,21 @@ class _Endpoint:
             if isinstance(error, openai.APITimeoutError):
                 return f"no answer within {self.writer.timeout:g} s"
             return f"status {error.status_code}" if isinstance(error, openai.APIStatusError) else self.trouble
+        # `openai` does not check what it reads: any field may be missing.
         choices = getattr(reply, "choices", None)
-        if not choices or choices[0].message is None:
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        message = getattr(choice, "message", None)
+        if message is None:
             self.trouble = "no chat completion in the answer"
             return self.trouble
-        used = reply.usage
-        said = choices[0].message.content or ""
-        # A server that does not count is counted for.
-        tokens = (used.prompt_tokens, used.completion_tokens) if used else (request.tokens, len(said.encode()) // 4)
-        self.answers.add(request.name, said, choices[0].finish_reason or "", tokens)
+        said = getattr(message, "content", None)
+        said = said if isinstance(said, str) else ""
+        used = getattr(reply, "usage", None)
+        tokens_in, tokens_out = getattr(used, "prompt_tokens", None), getattr(used, "completion_tokens", None)
+        if not isinstance(tokens_in, int) or not isinstance(tokens_out, int):
+            # A server that does not count is counted for.
+            tokens_in, tokens_out = request.tokens, len(said.encode()) // BYTES_A_TOKEN
+        self.answers.add(request.name, said, str(getattr(choice, "finish_reason", "")), (tokens_in, tokens_out))
         return ""
 
 
