@@ -129,6 +129,11 @@ def test_a_recipe_may_name_an_index_instead_of_domains(tmp_path):
         ("Wozu dient der Knopf an der\nUnterseite des Geräts?\nfoo", [("Wozu dient der Knopf an der Unterseite des Geräts?", "")]),
         ("It leaks. Who will pay for the repair? We do not know yet.", [("Who will pay for the repair?", "")]),
         ("Really? Why?", []),
+        ("Then look whether the argument is not ? or whether it is \\?", []),
+        (
+            "How can I turn it off?\nHow can I turn it on again before the week is over ? There are two ways.",
+            [("How can I turn it off?", "")],
+        ),
         ("¿Cómo se abre la puerta trasera?", [("¿Cómo se abre la puerta trasera?", "")]),
     ],
 )

@@ -16,7 +16,7 @@ from visir.screenshot import Screenshot, Word
 from visir.vira.capturing import as_row, is_blank
 from visir.vira.config import COLLECTION
 from visir.vira.dataset import read_facts, write_images
-from visir.vira.domains.base import is_readable, sentences, shorten
+from visir.vira.domains.base import is_readable, sentences
 from visir.vira.domains.documents import page_texts
 from visir.vira.page import Page
 
@@ -37,7 +37,7 @@ _LONGEST_HEADING = 14
 _LONGEST_TITLE = 100
 # A question of so few words says too little by itself: "How long does it take?"
 _SHORT = 6
-_QUESTION = re.compile(r"(?:^|(?<=[.!?:] ))(?:[•*–-] )?(¿?[^\W\d_a-z][^.!?:\n]+(?:\n[^.!?:\n]+)?\?)", re.M)
+_QUESTION = re.compile(r"(?:^|(?<=[.!?:] ))(?:[•*–-] )?(¿?[^\W\d_a-z][^.!?:\n]+(?:\n[^.!?:\n]+)?(?<=[\w”\"\')\]])\?)", re.M)
 _BULLET = re.compile(r"^[•*–-] ")
 
 
@@ -147,7 +147,7 @@ def headings(shot: Screenshot) -> list[str]:
     found: list[str] = []
     above = 0.0
     for line, height in _lines(shot):
-        large = height >= _LARGE * usual and len(line.split()) <= _LONGEST_HEADING and is_readable(line, 1)
+        large = height >= _LARGE * usual and len(line.split()) <= _LONGEST_HEADING and is_readable(line, 1) and "@" not in line
         if large and abs(height - above) < 0.1 * height and len(found[-1].split()) + len(line.split()) <= _LONGEST_HEADING:
             found[-1] += f" {line}"
         elif large:
@@ -174,6 +174,7 @@ def asked_and_answered(text: str) -> list[tuple[str, str]]:
         if len(question.split()) >= 4 and len(question) <= 200 and is_readable(question):
             own_lines = text[match.end() : match.end() + 1] == "\n" and text[: match.start()][-1:] in ("", "\n")
             following = sentences(_BULLET.sub("", text[match.end() + 1 : match.end() + 600])) if own_lines else []
-            answer = following[0] if following and following[0].endswith(".") and is_readable(following[0], 3) else ""
-            found.append((question, shorten(answer) if len(answer) <= 200 else ""))
+            first = following[0] if following else ""
+            answers = first.endswith(".") and "?" not in first and len(first) <= 200 and is_readable(first, 3)
+            found.append((question, first if answers else ""))
     return found
