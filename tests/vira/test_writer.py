@@ -193,7 +193,8 @@ def test_the_budget_ends_a_run_and_the_estimate_asks_nothing(index, tmp_path):
     with endpoint() as server:
         prices = {"price_in": 1.0, "price_out": 10.0, "answer_tokens": 100}
         config = Config(from_index=index, writer=Writer(server.url, MODEL, budget=0.007, parallel=1, **prices))
-        build(tmp_path, config, told.append, ask=False)
+        due = build(tmp_path, config, told.append, ask=False)
+        assert (due["to write about"], due["to write about: tokens out"]) == (7, 700)
         assert not server.served
         assert "7 pages" in told[-1]
         assert "it stops at the budget of 0.01, of which 0.00 are spent" in told[-1]

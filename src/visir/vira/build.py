@@ -39,7 +39,11 @@ def build(folder: Path, config: Config, say: Callable[[str], None], workers: int
     near = lru_cache(lambda: _near_benchmark(folder, config, say))
     if config.writer is not None:
         if not ask:
-            say(estimate(folder, config, config.writer, near()).told(config.writer))
+            due = estimate(folder, config, config.writer, near())
+            say(due.told(config.writer))
+            counts.update(
+                {"to write about": due.pages, "to write about: tokens in": due.tokens_in, "to write about: tokens out": due.tokens_out}
+            )
             return dict(sorted(counts.items()))
         counts.update(write(folder, config, config.writer, say, near()))
     counts.update(_pair(folder, config, say, near))
