@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from visir.cli.common import JsonOption, print_json, say
+from visir.cli.common import IndexOption, JsonOption, index_folder, print_json, say
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make training data and benchmarks out of documents.")
 
@@ -38,19 +38,29 @@ def devset(
 
 @app.command()
 def build(
-    recipe: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What the set is made of: a file, or full or small.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the set goes.")],
+    recipe: Annotated[Path | None, typer.Argument(metavar="CONFIG.toml", help="What the set is made of: a file, or full or small.")] = None,
+    from_index: Annotated[bool, typer.Option("--from-index", help="Take the pages of an index; it needs no recipe.")] = False,
+    index: IndexOption = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say what the recipe's language model would cost, and stop.")] = False,
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes that capture pages.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Build training data: pages, captions, questions, hard negatives, a data card.
 
-    Sources are fetched with apt-get and pip. A run that was broken off goes on.
+    Sources are fetched with apt-get and pip; nothing is fetched for the pages of an index. A run that was broken off goes on.
+    A language model is asked only where the recipe has a [writer].
     """
     from visir.vira.build import build as run
-    from visir.vira.config import read_config
+    from visir.vira.config import Config, read_config
 
-    counts = run(output, read_config(recipe), say, workers)
+    place = index_folder(index) if from_index or index else None
+    if recipe is None and place is None:
+        raise typer.BadParameter("name a recipe, or ask for --from-index", param_hint="CONFIG.toml")
+    config = read_config(recipe, place) if recipe else Config(from_index=place)
+    if estimate and config.writer is None:
+        raise typer.BadParameter("the recipe has no [writer], so nothing is to be paid", param_hint="--estimate")
+    counts = run(output, config, say, workers, not estimate)
     if as_json:
         print_json(counts)
         return

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image, ImageStat
 
 from visir.errors import VisirError
+from visir.screenshot import Screenshot
 from visir.vira.camera import Camera
 from visir.vira.config import Config
 from visir.vira.corpora import FONTS, Corpora
@@ -125,9 +126,12 @@ def _unfit(page: Page, seen: set[str]) -> str:
         return "same picture"
     if not (page.captions or page.questions or page.answers or page.classes):
         return "nothing said about it"
-    if ImageStat.Stat(page.shot.image.convert("L").resize((64, 64), Image.Resampling.BOX)).stddev[0] < 2:
-        return "blank"
-    return ""
+    return "blank" if is_blank(page.shot) else ""
+
+
+def is_blank(shot: Screenshot) -> bool:
+    """Whether there is hardly anything to see on a page."""
+    return ImageStat.Stat(shot.image.convert("L").resize((64, 64), Image.Resampling.BOX)).stddev[0] < 2
 
 
 def as_row(page: Page) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from visir.vira.config import Config
+from visir.vira.collection import ABOUT, LICENCE
+from visir.vira.config import COLLECTION, Config
 from visir.vira.dataset import KINDS, Dataset
 from visir.vira.domains import DOMAINS
 
@@ -25,25 +27,26 @@ Screenshots of documents with captions, questions and hard negatives, in the man
 
 def write_card(folder: Path, config: Config, counts: dict[str, int]) -> None:
     """Write ``README.md`` into a set's folder."""
-    kinds = "".join(f"- config_name: {kind}\n  data_files: rows/{kind}-*.parquet\n" for kind in KINDS)
+    there = [kind for kind in KINDS if any((folder / "rows").glob(f"{kind}-*.parquet"))]
+    kinds = "".join(f"- config_name: {kind}\n  data_files: rows/{kind}-*.parquet\n" for kind in there)
     parts = [_HEAD.format(kinds=kinds), "## Pages\n", _pages(folder, config), "## Pairs\n", _pairs(folder)]
     dropped = [(name, count) for name, count in counts.items() if not name.endswith(": kept") and name not in KINDS]
     parts += ["## What was left out, and why\n", _table(("what", "count"), [(name, f"{count:,}") for name, count in dropped])]
-    parts += ["## Recipe\n", f"```json\n{json.dumps(vars(config), default=str, indent=1)}\n```\n"]
+    parts += ["## Recipe\n", f"```json\n{json.dumps(asdict(config), default=str, indent=1)}\n```\n"]
     (folder / "README.md").write_text("\n".join(parts), "utf-8")
 
 
 def _pages(folder: Path, config: Config) -> str:
     rows = []
-    for name in sorted(config.domains):
+    for name in config.names:
         composed: Counter[bool] = Counter()
         documents: set[str] = set()
         for path in sorted((folder / "images").glob(f"{name}-*.parquet")):
             table = pq.read_table(path, columns=["composed", "document"])
             composed.update(table["composed"].to_pylist())
             documents.update(table["document"].to_pylist())
-        kind = DOMAINS[name]
-        rows.append((name, f"{composed[False]:,}", f"{composed[True]:,}", f"{len(documents):,}", kind.about, kind.licence))
+        about, licence = (ABOUT, LICENCE) if name == COLLECTION else (DOMAINS[name].about, DOMAINS[name].licence)
+        rows.append((name, f"{composed[False]:,}", f"{composed[True]:,}", f"{len(documents):,}", about, licence))
     return _table(("domain", "real pages", "composed pages", "documents", "source", "licence"), rows)
 
 
@@ -52,9 +55,11 @@ def _pairs(folder: Path) -> str:
     rows = []
     for kind in KINDS:
         domains: Counter[str] = Counter()
+        sources: Counter[str] = Counter()
         negatives = 0
         for row in data.rows(kind):
             domains[row.domain] += 1
+            sources[row.source] += 1
             negatives += len(row.negatives)
         total = sum(domains.values())
         rows.append(
@@ -62,10 +67,15 @@ def _pairs(folder: Path) -> str:
                 kind,
                 f"{total:,}",
                 f"{negatives / max(1, total):.2f}",
-                ", ".join(f"{name} {count:,}" for name, count in sorted(domains.items())),
+                _listed(domains),
+                _listed(sources),
             )
         )
-    return _table(("kind", "pairs", "hard negatives each", "by domain"), rows)
+    return _table(("kind", "pairs", "hard negatives each", "by domain", "said by"), rows)
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -57,9 +57,13 @@ class Table:
         return pa.schema([*names, ("phash", pa.binary(32)), *vectors])
 
     def fill(self, say: Callable[[str], None]) -> None:
-        """Embed the pages of the shards that are not in the table yet; a shard goes in whole."""
+        """Embed the pages of the shards that are not in the table yet, and drop those of shards that are gone; a shard goes in whole."""
         there = set(self.table.search().select(["shard"]).limit(max(1, self.table.count_rows())).to_arrow()["shard"].to_pylist())
-        shards = [path for path in sorted((self._folder / "images").glob("*.parquet")) if path.name not in there]
+        present = sorted((self._folder / "images").glob("*.parquet"))
+        if gone := there - {path.name for path in present}:
+            quoted = ", ".join(f"'{name}'" for name in sorted(gone))
+            self.table.delete(f"shard IN ({quoted})")
+        shards = [path for path in present if path.name not in there]
         for number, path in enumerate(shards, 1):
             pages = pq.read_table(path, columns=_COLUMNS).to_pylist()
             if pages:

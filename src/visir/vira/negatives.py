@@ -124,14 +124,16 @@ class _Guard:
 
 
 class _Answers:
-    """Negatives of rows whose right answer is a text: other answers to the same question, of pages that are near."""
+    """Negatives of rows whose right answer is a text: other answers to the same question, or of the same page, of pages that are near."""
 
     def __init__(self, table: Table, rows: list[Row], config: Config) -> None:
         self._table, self._config = table, config
         self.counts: Counter[str] = Counter()
         self._by_page: dict[tuple[str, str], Row] = {(row.image, row.text): row for row in rows}
         self._classes: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+        self._of_page: dict[str, list[Row]] = defaultdict(list)
         for row in rows:
+            self._of_page[row.image].append(row)
             self._classes[row.domain, row.text].setdefault(_plain(row.answer), row.id)
 
     def mine(self, rows: list[Row]) -> list[Row]:
@@ -142,11 +144,18 @@ class _Answers:
         config = self._config
         vector = np.asarray(page["text_vector"], np.float32)
         chosen: dict[str, str] = {}
-        for other in self._table.near(vector, "text_vector", 4 * config.last, row.domain):
+        near = self._table.near(vector, "text_vector", 4 * config.last, row.domain)
+        for other in near:
             found = self._by_page.get((other["id"], row.text))
             if found and _plain(found.answer) != _plain(row.answer):
                 chosen.setdefault(_plain(found.answer), found.id)
-        for answer, name in self._classes[row.domain, row.text].items():
+        same = self._classes[row.domain, row.text]
+        if len(same) == 1:
+            # Nobody else is asked this: what the page and its neighbours answer to other questions is wrong here.
+            for found in (found for other in near for found in self._of_page[other["id"]]):
+                if _plain(found.answer) not in same and len(chosen) < 2 * config.negatives:
+                    chosen.setdefault(_plain(found.answer), found.id)
+        for answer, name in same.items():
             if len(chosen) >= config.negatives:
                 break
             if answer != _plain(row.answer):

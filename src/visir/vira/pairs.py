@@ -3,19 +3,22 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from visir.vira.answers import Answers, Texts, read_reply
 from visir.vira.config import Config
 from visir.vira.dataset import KINDS, Row, write_rows
 from visir.vira.domains.base import is_readable
 from visir.vira.page import number_of
+from visir.vira.writer import Request
+from visir.vira.writing import is_chosen
 
 _SHARD = 20_000
-_COLUMNS = ["id", "key", "domain", "document", "language", "title", "text", "evidence"]
+_COLUMNS = ["id", "key", "domain", "document", "language", "title", "text", "width", "height", "evidence"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,10 @@ class Known:
     language: str
     title: str
     text: str
+    width: int
+    height: int
     evidence: dict[str, list[Any]]
+    written: Texts = field(default_factory=dict)
 
     def said(self, name: str) -> list[str]:
         """Return its captions or questions."""
@@ -62,8 +68,10 @@ def make_rows(folder: Path, config: Config, say: Callable[[str], None], drop: fr
     counts: Counter[str] = Counter()
     keys = _keys(folder, config, drop)
     writers = {kind: _Writer(folder, kind) for kind in KINDS}
-    for domain in sorted(config.domains):
-        pages = [page for page in read_pages(folder, domain) if keys.get(page.key) == page.id]
+    answers = Answers(folder)
+    for domain in config.names:
+        kept = (page for page in read_pages(folder, domain) if keys.get(page.key) == page.id)
+        pages = [_with_written(page, config, answers, counts) for page in kept]
         fits = _Fit(pages, config)
         for page in pages:
             for row in _rows(page, keys, config, fits, counts):
@@ -79,7 +87,7 @@ def _keys(folder: Path, config: Config, drop: frozenset[str]) -> dict[str, str]:
     """Picture of each page by its key; of pages with the same picture the first stays."""
     keys: dict[str, str] = {}
     seen: set[str] = set()
-    for domain in sorted(config.domains):
+    for domain in config.names:
         for path in sorted((folder / "images").glob(f"{domain}-*.parquet")):
             table = pq.read_table(path, columns=["id", "key"])
             for image, key in zip(table["id"].to_pylist(), table["key"].to_pylist(), strict=True):
@@ -89,28 +97,49 @@ def _keys(folder: Path, config: Config, drop: frozenset[str]) -> dict[str, str]:
     return keys
 
 
-def _rows(page: Known, keys: dict[str, str], config: Config, fits: "_Fit", counts: Counter[str]) -> Iterator[Row]:
-    def row(kind: str, text: str, image: str = "", target: str = "", answer: str = "") -> Row:
-        name = f"{number_of(kind, page.key, text, target, answer):015x}"
-        return Row(name, kind, page.domain, page.document, page.language, text, image, target, answer, (), "structure")
+def _with_written(page: Known, config: Config, answers: Answers, counts: Counter[str]) -> Known:
+    """Return a page with what the language model has written about it, so far as it passes the checks."""
+    writer = config.writer
+    if writer is None or not is_chosen(writer, page.id):
+        return page
+    request = Request(writer, page.id, (page.width, page.height), page.title, page.text, page.language)
+    if request.name not in answers:
+        return page
+    answer = answers.get(request.name)
+    return replace(page, written=read_reply(answer["reply"], answer["finish"], page.text, page.language, writer.kinds, counts))
 
-    for kind, field, most in (("caption", "captions", config.captions), ("q2s", "questions", config.questions)):
+
+def _rows(page: Known, keys: dict[str, str], config: Config, fits: "_Fit", counts: Counter[str]) -> Iterator[Row]:
+    def row(kind: str, text: str, image: str = "", target: str = "", answer: str = "", source: str = "structure") -> Row:
+        name = f"{number_of(kind, page.key, text, target, answer):015x}"
+        return Row(name, kind, page.domain, page.document, page.language, text, image, target, answer, (), source)
+
+    for kind, said, most in (("caption", "captions", config.captions), ("q2s", "questions", config.questions)):
         kept = 0
-        for text in dict.fromkeys(page.said(field)):
+        for text in dict.fromkeys(page.said(said)):
             reason = fits.reason(page, text)
             if reason:
                 counts[f"{kind} dropped: {reason}"] += 1
             elif kept < most:
                 kept += 1
                 yield row(kind, text, target=page.id)
+        for text, _ in page.written.get(kind, ()):
+            reason = "said by the source too" if text in page.said(said) else fits.reason(page, text)
+            if reason:
+                counts[f"written {kind} dropped: {reason}"] += 1
+            elif config.writer is not None:
+                yield row(kind, text, target=page.id, source=config.writer.model)
     for text, key in page.pairs("relations")[: config.relations]:
         if key in keys:
             yield row("sq2s", text, image=page.id, target=keys[key])
         else:
             counts["sq2s dropped: the other page is not in the set"] += 1
-    for kind, field in (("sqa", "answers"), ("label", "classes")):
-        for text, answer in page.pairs(field):
+    for kind, said in (("sqa", "answers"), ("label", "classes")):
+        for text, answer in page.pairs(said):
             yield row(kind, text, image=page.id, answer=answer)
+    if config.writer is not None:
+        for text, answer in page.written.get("sqa", ()):
+            yield row("sqa", text, image=page.id, answer=answer, source=config.writer.model)
 
 
 class _Fit:
@@ -118,7 +147,7 @@ class _Fit:
 
     def __init__(self, pages: list[Known], config: Config) -> None:
         self._config = config
-        self._asked = Counter(text for page in pages for name in ("captions", "questions") for text in set(page.said(name)))
+        self._asked = Counter(text for page in pages for text in _texts(page))
         self._found: dict[tuple[str, str], int] = {}
         if config.neighbours and len(pages) > config.neighbours:
             self._search(pages, config.neighbours)
@@ -134,9 +163,10 @@ class _Fit:
             if not asked:
                 continue
             words = bm25s.tokenize([text for _, text in asked], stopwords="en", show_progress=False)
-            found, _ = index.retrieve(words, k=most, show_progress=False)
-            for (number, text), best in zip(asked, found, strict=True):
-                ranks = [int(other) for other in best]
+            found, scores = index.retrieve(words, k=most, show_progress=False)
+            for (number, text), best, scored in zip(asked, found, scores, strict=True):
+                # Pages that have no word of it come too, where others are too few.
+                ranks = [int(other) for other, score in zip(best, scored, strict=True) if score > 0]
                 self._found[pages[number].key, text] = ranks.index(number) + 1 if number in ranks else 0
 
     def reason(self, page: Known, text: str) -> str:
@@ -151,7 +181,8 @@ class _Fit:
 
 
 def _texts(page: Known) -> Iterable[str]:
-    return dict.fromkeys([*page.said("captions"), *page.said("questions")])
+    written = [text for kind in ("caption", "q2s") for text, _ in page.written.get(kind, ())]
+    return dict.fromkeys([*page.said("captions"), *page.said("questions"), *written])
 
 
 class _Writer:
