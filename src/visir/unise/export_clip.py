@@ -156,8 +156,8 @@ def _write_graph(module: nn.Module, inputs: dict[str, Tensor], dynamic: dict[str
     shapes = [dynamic.get(name, {}) for name in inputs]
     with torch.no_grad():
         program: Any = torch.onnx.export(
-            module.eval(), tuple(inputs.values()), dynamo=True, input_names=list(inputs), output_names=["vector"], opset_version=_OPSET, verbose=False,
-            dynamic_shapes=(tuple(shapes),) if isinstance(module, _Tower) else tuple(shapes),
+            module.eval(), tuple(inputs.values()), dynamo=True, input_names=list(inputs), output_names=["vector"], opset_version=_OPSET,
+            verbose=False, dynamic_shapes=(tuple(shapes),) if isinstance(module, _Tower) else tuple(shapes),
         )  # fmt: skip
     exact = path.with_suffix(".exact")
     program.save(exact)
