@@ -47,6 +47,10 @@ class PartialCaptureError(CaptureError):
     """Some pages could not be drawn; it is raised after the others were delivered."""
 
 
+class NoPageError(CaptureError):
+    """A web address serves no web page but a file."""
+
+
 class CaptureTimeout(CaptureError):
     """The renderer was given up on after its time limit."""
 

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from processes import children
 
-from visir.capture import web
+from visir.capture import network, web
 from visir.capture.options import CaptureOptions
 from visir.errors import CaptureError, CaptureTimeout, MissingToolError
 
@@ -290,7 +290,7 @@ def test_page_that_goes_elsewhere_is_followed(browser, site):
         ("/absent", (404, {}, "no"), "404"),
         ("/broken", (500, {}, "no"), "500"),
         ("/file.bin", (200, {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}, b"x" * 99), "download"),
-        ("/paper", (200, {"Content-Type": "application/pdf"}, b"%PDF-1.4"), "download it and index the file"),
+        ("/paper", (200, {"Content-Type": "application/pdf"}, b"%PDF-1.4"), "not a web page"),
         ("/picture", (200, {"Content-Type": "image/png"}, png((1, 2, 3))), "image/png"),
     ],
 )
@@ -323,12 +323,12 @@ def test_silent_server_times_out(browser):
     "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1",
 ])  # fmt: skip
 def test_addresses_at_home_are_not_public(address):
-    assert not web.is_public(address)
+    assert not network.is_public(address)
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34", "64:ff9b::5db8:d822"])
 def test_addresses_of_the_internet_are_public(address):
-    assert web.is_public(address)
+    assert network.is_public(address)
 
 
 @pytest.fixture
@@ -336,8 +336,8 @@ def guarded(browser, monkeypatch):
     """A browser that may not reach private hosts, where 127.0.0.1 under the name public.test counts as public."""
     browser.options = replace(OPTIONS, private_hosts=False)
     names = {"public.test": ["127.0.0.1"], "sly.test": ["127.0.0.1", "127.0.0.2"]}
-    monkeypatch.setattr(web, "resolve", lambda host: names.get(host, [host]))
-    monkeypatch.setattr(web, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(network, "resolve", lambda host: names.get(host, [host]))
+    monkeypatch.setattr(network, "is_public", lambda address: address == "127.0.0.1")
     return browser
 
 
@@ -534,7 +534,7 @@ def test_closed_browser_leaves_nothing_and_starts_again(browser, folder, monkeyp
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_killed_process_takes_the_browser_along(folder):
-    program = "import sys; from visir.capture import web as w; b = w.Browser(w.CaptureOptions()); print(len(list(b.capture(sys.argv[1]))), flush=True); sys.stdin.read()"
+    program = "import sys; from visir.capture import network, web as w; b = w.Browser(w.CaptureOptions()); print(len(list(b.capture(sys.argv[1]))), flush=True); sys.stdin.read()"
     with tempfile.TemporaryDirectory(prefix="v", dir="/tmp") as profiles:
         command = [sys.executable, "-c", program, write(folder, "page.html", "<p>x</p>")]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "start_new_session": True}

@@ -12,12 +12,13 @@ import pytest
 from documents import draw_png, write_pdf
 from servers import running, start, wait_until
 
+from visir.capture import CaptureOptions
 from visir.errors import QueryError
 from visir.index import Index
 from visir.screenshot import Query, Screenshot
 from visir.serve.batching import BatchedEmbedder
 from visir.serve.gate import Gate
-from visir.serve.jobs import BusyError
+from visir.serve.jobs import BusyError, Jobs
 from visir.unise.embedder import load_embedder
 
 
@@ -175,3 +176,17 @@ def test_two_hundred_callers_at_once_get_an_answer_or_are_told_to_come_back(serv
     assert len(statuses) == 200
     assert set(statuses) <= {200, 503}
     assert statuses.count(200) >= 128
+
+
+def test_whoever_watches_is_told_the_end_though_it_came_while_he_looked_away(tmp_path):
+    async def main() -> list[str]:
+        jobs = Jobs(tmp_path / "index", None, CaptureOptions())
+        job = await jobs.add("add", ["a.pdf"])
+        told = []
+        async for step in jobs.watch(job.id):
+            told.append(step.state)
+            if len(told) == 1:
+                await jobs.cancel(job)
+        return told
+
+    assert anyio.run(main) == ["queued", "cancelled"]

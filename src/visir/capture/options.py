@@ -13,6 +13,7 @@ class CaptureOptions:
         timeout: seconds a source may keep its reader waiting before it is given up; every page delivered adds one second.
         max_pages: pages after which a source is cut off.
         private_hosts: let web capture reach loopback, private and link-local addresses.
+        download: bytes that a web address may serve where it serves a file.
         memory: bytes of address space a renderer may take, 0 for no limit; not applied to the browser and LibreOffice.
     """
 
@@ -21,4 +22,5 @@ class CaptureOptions:
     timeout: float = 60.0
     max_pages: int = 20_000
     private_hosts: bool = True
+    download: int = 512 << 20
     memory: int = 4 << 30

@@ -37,8 +37,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from visir.capture.network import connect
 from visir.capture.options import CaptureOptions
-from visir.errors import CaptureError, CaptureTimeout, MissingToolError
+from visir.errors import CaptureError, CaptureTimeout, MissingToolError, NoPageError
 from visir.screenshot import Box, Screenshot, lay_out
 
 if TYPE_CHECKING:
@@ -77,7 +78,6 @@ _TROUBLES = (
     (r"ERR_TOO_MANY_REDIRECTS", "the address redirects in a circle"),
     (r"ERR_INTERNET_DISCONNECTED|ERR_ADDRESS_UNREACHABLE|ERR_NETWORK", "the network cannot be reached"),
     (r"TIMED_OUT|Timeout \d+ms exceeded", "the server did not answer in time: try again or raise the time limit"),
-    (r"Download is starting", "the address is a download, not a web page: download it and index the file"),
     (r"ERR_FILE_NOT_FOUND", "no such file"),
     (r"ERR_ABORTED", "the address sent no page"),
     (r"crash", "the page made the browser crash"),
@@ -156,6 +156,7 @@ class Browser:
 
         Raises:
             CaptureError: the page could not be shown; the reason is one line.
+            NoPageError: the address serves something else.
             CaptureTimeout: the server did not answer in time.
         """
         from playwright.sync_api import Error as PlaywrightError
@@ -185,6 +186,8 @@ class Browser:
                 ours = False
             raise
         except PlaywrightError as error:
+            if "Download is starting" in error.message:
+                raise NoPageError(address, "the address is a download, not a web page") from None
             timed_out = "Timeout" in error.message or "TIMED_OUT" in error.message
             raise (CaptureTimeout if timed_out else CaptureError)(address, _reason(error.message, gate)) from None
         finally:
@@ -319,7 +322,7 @@ def _check(response: "Response | None", target: _Target) -> None:
         raise CaptureError(target.address, f"the server answered {response.status} {response.status_text}")
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind and not _PAGES.fullmatch(kind):
-        raise CaptureError(target.address, f"the address serves {kind}, not a web page: download it and index the file")
+        raise NoPageError(target.address, f"the address serves {kind}, not a web page")
 
 
 class _Tab:
@@ -417,27 +420,6 @@ def _reason(message: str, gate: "_Gate | None") -> str:
     return "the page could not be captured: " + message.partition("\n")[0].partition("Call log")[0]
 
 
-def resolve(host: str) -> list[str]:
-    """The addresses of a host, as text."""
-    return list(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the open internet, and so does the IPv4 address that an IPv6 address may carry."""
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
-        if ip in _TRANSLATED or ip in _COMPATIBLE:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved and not ip.is_unspecified
-
-
-_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
-_COMPATIBLE = ipaddress.IPv6Network("::/96")
-
-
 class _Gate(socketserver.ThreadingTCPServer):
     """A SOCKS5 proxy on the loopback that leads to public hosts only, or, with ``public`` false, nowhere."""
 
@@ -462,17 +444,11 @@ class _Gate(socketserver.ThreadingTCPServer):
         """A connection to a public host; OSError where there is none, PermissionError where it is refused."""
         if not self.public:
             raise PermissionError("a local page may not reach the network")
-        addresses = resolve(host)
-        private = [address for address in addresses if not is_public(address)]
-        if private:
-            self.refused.append(f"{host} is a private address ({private[0]}), refused: allow private hosts to capture it")
-            raise PermissionError(self.refused[-1])
         try:
-            return socket.create_connection((addresses[0], port), timeout=30)
-        except OSError:
-            if len(addresses) < 2:
-                raise
-            return socket.create_connection((addresses[1], port), timeout=30)
+            return connect(host, port, private_hosts=False)
+        except PermissionError as error:
+            self.refused.append(str(error))
+            raise
 
 
 class _Tunnel(socketserver.StreamRequestHandler):

@@ -19,13 +19,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
 import visir.errors
 from visir.capture.options import CaptureOptions
-from visir.errors import CaptureError, CaptureTimeout
+from visir.errors import CaptureError, CaptureTimeout, NoPageError
 from visir.screenshot import Screenshot, Word
 
 _FRAME = struct.Struct("<II")
@@ -189,7 +189,7 @@ class _Renderers:
         from visir.capture.kinds import kind_of_file
 
         if source.startswith(("http://", "https://")):
-            yield from self._web(source, options)
+            yield from self._address(source, options)
             return
         path = Path(source)
         kind = kind_of_file(path)
@@ -204,6 +204,28 @@ class _Renderers:
         else:
             with _memory_limit(options.memory):
                 yield from _light(path, kind, options)
+
+    def _address(self, address: str, options: CaptureOptions) -> Iterator[Screenshot]:
+        """Show an address in the browser; what is no web page is fetched and drawn as the file that it is."""
+        from visir.capture.download import download, promises_file
+        from visir.capture.kinds import kind_of_file
+
+        with tempfile.TemporaryDirectory() as folder:
+            if not promises_file(address):
+                try:
+                    yield from self._web(address, options)
+                    return
+                except NoPageError:
+                    pass
+            fetched = download(address, Path(folder), options)
+            if fetched is None or kind_of_file(fetched) == "web":
+                yield from self._web(address, options)
+                return
+            try:
+                for shot in self.capture(str(fetched), options):
+                    yield replace(shot, uri=address)
+            except CaptureError as error:
+                raise type(error)(address, error.reason) from None
 
     def _web(self, source: str, options: CaptureOptions) -> Iterator[Screenshot]:
         from visir.capture.web import Browser

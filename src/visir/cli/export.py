@@ -1,9 +1,5 @@
 """`visir export`."""
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -30,26 +26,10 @@ def export(
         from visir.train.export_gate import export_model
     except ImportError as error:
         raise ModelError(f"exporting runs in torch: pip install 'visir[train]' ({error})") from error
-    with _hushed():
-        gates = export_model(model, output, precision, data, limit)
+    gates = export_model(model, output, precision, data, limit)
     for runtime, gate in gates.items():
         say(f"{runtime}: {gate}")
     if as_json:
         print_json({"model": str(output), "gate": {runtime: vars(gate) for runtime, gate in gates.items()}})
     else:
         print(output)
-
-
-@contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep what the exporter tells its developers off the terminal; its errors still come through."""
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from visir.capture import Worker
 from visir.capture.kinds import kind_of_name
@@ -241,7 +242,7 @@ class _Run:
 
     def _capture(self, file: _Found, before: Document | None, content: str) -> None:
         edition = new_edition()
-        kind = "web" if is_address(file.name) else kind_of_name(file.path)
+        kind = _kind(file)
         changed = datetime.fromtimestamp(file.mtime / 1e9 if file.mtime else time.time(), UTC).date().isoformat()
         pages, wordless, title, reason = 0, 0, "", ""
         source = file.name if is_address(file.name) else str(file.path)
@@ -290,7 +291,7 @@ class _Run:
         self.listeners.failure(file.name, error.reason)
         self.summary.failed += 1
         state = "waiting" if isinstance(error, MissingToolError) else "failed"
-        kind = "web" if is_address(file.name) else kind_of_name(file.path)
+        kind = _kind(file)
         self.batch.finish(Document(file.name, 0, kind, file.size, file.mtime, content, 0, state, error.reason, "", _now()), before)
 
     def _optimise_now_and_then(self, pages: int) -> None:
@@ -368,6 +369,13 @@ def _digest(path: Path) -> str:
         raise OSError("it is not a regular file")
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _kind(file: _Found) -> str:
+    """Return a document's kind by its name; an address that promises no other kind leads to a web page."""
+    if is_address(file.name):
+        return kind_of_name(Path(urlsplit(file.name).path)) or "web"
+    return kind_of_name(file.path)
 
 
 def _now() -> str:

@@ -147,15 +147,17 @@ class Jobs:
         """
         seen: dict[str, int] = {}
         while True:
+            version = self._version  # before looking: what changes while a job is handed out must not be waited for
             for job in reversed(self.all()):
                 if (not name or job.id == name) and self._versions[job.id] > seen.get(job.id, 0):
                     seen[job.id] = self._versions[job.id]
-                    yield job.model_copy(deep=True)
-                    if name and job.state in _OVER:
+                    told = job.model_copy(deep=True)
+                    yield told
+                    # The job itself may be over by now; whoever watches has not been told so yet.
+                    if name and told.state in _OVER:
                         return
             if self._closing:
                 return
-            version = self._version
             try:
                 async with asyncio.timeout(_PING_SECONDS):
                     async with self._condition:

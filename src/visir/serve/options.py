@@ -21,7 +21,7 @@ class ServeOptions:
         port: TCP port; 0 for any free one.
         token: what callers must show; empty for none, which only an address of this machine itself allows.
         private_hosts: let captures of web addresses reach loopback, private and link-local addresses.
-        upload_bytes: size of one upload request at most.
+        upload_bytes: size of one upload request, or of one document that is fetched, at most.
         upload_files: files in one upload request at most.
         image_bytes: size of a request that carries a query's picture at most.
         max_pages: pages after which an added document is cut off.
@@ -69,7 +69,7 @@ class ServeOptions:
     @property
     def capture(self) -> CaptureOptions:
         """How documents that callers add are captured."""
-        return CaptureOptions(timeout=self.timeout, max_pages=self.max_pages, private_hosts=self.private_hosts)
+        return CaptureOptions(timeout=self.timeout, max_pages=self.max_pages, private_hosts=self.private_hosts, download=self.upload_bytes)
 
 
 class ServeError(VisirError):

@@ -1,6 +1,12 @@
 """Asks an export's gate with training pairs."""
 
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+
+from transformers.utils.logging import disable_progress_bar
 
 from visir.errors import ModelError
 from visir.screenshot import Screenshot
@@ -15,6 +21,7 @@ def export_model(name: str, folder: Path, precision: str, source: str, limit: in
     Raises:
         ModelError: the model cannot be loaded or exported, or its copy strays too far from it.
     """
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for each file that is read would hide the gate's lines
     model = SentenceEmbedder.load(name, "cpu", "float32")
     items: list[GateItem] = []
     documents: list[Screenshot] = []
@@ -27,4 +34,17 @@ def export_model(name: str, folder: Path, precision: str, source: str, limit: in
             items.append(GateItem(pairs.query(pair), place[pair.document]))
     if not items:
         raise ModelError(f"{source}: no pairs there that the gate could ask")
-    return export_clip(model, folder, precision, items, documents)
+    with _hushed():
+        return export_clip(model, folder, precision, items, documents)
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep what the exporter tells its developers off the terminal; its errors still come through."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
