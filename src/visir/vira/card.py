@@ -26,8 +26,16 @@ Screenshots of documents with captions, questions and hard negatives, in the man
 def write_card(folder: Path, config: Config, counts: dict[str, int]) -> None:
     """Write ``README.md`` into a set's folder."""
     kinds = "".join(f"- config_name: {kind}\n  data_files: rows/{kind}-*.parquet\n" for kind in KINDS)
-    parts = [_HEAD.format(kinds=kinds), "## Pages\n", _pages(folder, config), "## Pairs\n", _pairs(folder)]
-    dropped = [(name, count) for name, count in counts.items() if not name.endswith(": kept") and name not in KINDS]
+    scans = sum(count for name, count in counts.items() if name.endswith(": scanned"))
+    parts = [
+        _HEAD.format(kinds=kinds),
+        "## Pages\n",
+        _pages(folder, config),
+        f"{scans:,} of them are shown as scans.\n",
+        "## Pairs\n",
+        _pairs(folder),
+    ]
+    dropped = [(name, count) for name, count in counts.items() if not name.endswith((": kept", ": scanned")) and name not in KINDS]
     parts += ["## What was left out, and why\n", _table(("what", "count"), [(name, f"{count:,}") for name, count in dropped])]
     parts += ["## Recipe\n", f"```json\n{json.dumps(vars(config), default=str, indent=1)}\n```\n"]
     (folder / "README.md").write_text("\n".join(parts), "utf-8")
