@@ -89,6 +89,18 @@ def test_mined_rows_are_not_mined_again(made, corpora, dev):
     assert before == {path: path.stat().st_mtime_ns for path in folder.glob("*/*.parquet")}
 
 
+def test_scans_are_counted_and_words_go_along(made, corpora, tmp_path):
+    counts = build(tmp_path, Config({"documents": 6}, corpora.folder, batch=3, scans=0.5, negatives=0), lambda _: None)
+    straight = {row["key"]: row for path in (made[0] / "images").glob("documents-*.parquet") for row in pq.read_table(path).to_pylist()}
+    rows = [row for path in (tmp_path / "images").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    both = [(row, straight[row["key"]]) for row in rows if row["key"] in straight]
+    turned = [(row, plain) for row, plain in both if row["boxes"] != plain["boxes"]]
+    assert 0 < counts["documents: scanned"] < counts["documents: kept"]
+    assert 0 < len(turned) < len(both)
+    assert all(row["text"] == plain["text"] and row["words"] == plain["words"] for row, plain in turned)
+    assert f"{counts['documents: scanned']} of them are shown as scans" in (tmp_path / "README.md").read_text()
+
+
 def test_what_was_dropped_is_counted(made):
     folder, counts = made
     assert json.loads((folder / "counts.json").read_text()) == counts

@@ -19,6 +19,7 @@ from visir.vira.dataset import read_facts, write_images
 from visir.vira.domains import DOMAINS, Domain
 from visir.vira.likeness import picture_hash
 from visir.vira.page import Page
+from visir.vira.scans import scanned
 
 _BATCH = {"charts": 64, "documents": 4, "encyclopedia": 96, "help": 48, "manuals": 96, "products": 96, "repositories": 96, "slides": 8}
 """Documents of a shard: some 150 to 300 pages; what a killed build repeats."""
@@ -46,16 +47,17 @@ def capture(folder: Path, config: Config, say: Callable[[str], None], workers: i
         for name, wanted in sorted(config.domains.items()):
             domain = DOMAINS[name](corpora)
             counts: Counter[str] = Counter()
-            for facts in _shards(folder, domain, wanted, config.batch or _BATCH[name], pool, workers):
+            for facts in _shards(folder, domain, wanted, config, pool, workers):
                 counts.update(facts["counts"])
                 say(f"{name}: {counts['kept']:,} of {wanted:,} pages")
             total.update({f"{name}: {reason}": count for reason, count in counts.items()})
     return total
 
 
-def _shards(folder: Path, domain: Domain, wanted: int, size: int, pool: ProcessPoolExecutor, workers: int) -> Iterator[Facts]:
+def _shards(folder: Path, domain: Domain, wanted: int, config: Config, pool: ProcessPoolExecutor, workers: int) -> Iterator[Facts]:
     """Yield the facts of a domain's shards in order until they hold the wanted number of pages; as many are made at a time as pay."""
-    documents = domain.split("train")
+    documents, size = domain.split("train"), config.batch or _BATCH[domain.name]
+    scans = config.scans if domain.printed else 0.0
     ahead = iter(enumerate(range(0, len(documents), size)))
     making: deque[tuple[Path, Future[Facts]]] = deque()
     kept, done, more = 0, 0, True
@@ -66,7 +68,7 @@ def _shards(folder: Path, domain: Domain, wanted: int, size: int, pool: ProcessP
                 more = number >= 0
                 if more:
                     path = folder / "images" / f"{domain.name}-{number:05}.parquet"
-                    making.append((path, pool.submit(_shard, path, domain.name, documents[start : start + size])))
+                    making.append((path, pool.submit(_shard, path, domain.name, documents[start : start + size], scans)))
             if not making:
                 return
             facts = making.popleft()[1].result()
@@ -88,7 +90,7 @@ def _start(place: Path) -> None:
     _tools.update(corpora=corpora, camera=Camera(tuple(corpora.debian(name) for name in FONTS)), domains={})
 
 
-def _shard(path: Path, name: str, documents: list[str]) -> Facts:
+def _shard(path: Path, name: str, documents: list[str], scans: float) -> Facts:
     """Capture a batch of documents into one shard, unless it is there; run in a worker."""
     if path.is_file():
         return read_facts(path)
@@ -104,7 +106,9 @@ def _shard(path: Path, name: str, documents: list[str]) -> Facts:
                 counts[reason or "kept"] += 1
                 if not reason:
                     seen.add(page.image_id)
-                    rows.append(as_row(page))
+                    scan = scanned(page, scans)
+                    counts["scanned"] += scan is not None
+                    rows.append(as_row(scan or page))
         except (VisirError, OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError, UnicodeError) as error:
             # A document that cannot be read is counted and named; it must not stop a build of hours.
             counts["document failed"] += 1
@@ -115,7 +119,7 @@ def _shard(path: Path, name: str, documents: list[str]) -> Facts:
             counts["document failed"] += 1
             failures.append(f"{document}: {error}"[:300])
             _tools["camera"].close()
-    facts = {"counts": dict(counts), "failures": failures}
+    facts = {"counts": dict(+counts), "failures": failures}
     write_images(path, rows, facts)
     return facts
 

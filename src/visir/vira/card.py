@@ -29,8 +29,10 @@ def write_card(folder: Path, config: Config, counts: dict[str, int]) -> None:
     """Write ``README.md`` into a set's folder."""
     there = [kind for kind in KINDS if any((folder / "rows").glob(f"{kind}-*.parquet"))]
     kinds = "".join(f"- config_name: {kind}\n  data_files: rows/{kind}-*.parquet\n" for kind in there)
-    parts = [_HEAD.format(kinds=kinds), "## Pages\n", _pages(folder, config), "## Pairs\n", _pairs(folder)]
-    dropped = [(name, count) for name, count in counts.items() if not name.endswith(": kept") and name not in KINDS]
+    scans = sum(count for name, count in counts.items() if name.endswith(": scanned"))
+    shown = f"{scans:,} of them are shown as scans.\n"
+    parts = [_HEAD.format(kinds=kinds), "## Pages\n", _pages(folder, config), shown, "## Pairs\n", _pairs(folder)]
+    dropped = [(name, count) for name, count in counts.items() if not name.endswith((": kept", ": scanned")) and name not in KINDS]
     parts += ["## What was left out, and why\n", _table(("what", "count"), [(name, f"{count:,}") for name, count in dropped])]
     parts += ["## Recipe\n", f"```json\n{json.dumps(asdict(config), default=str, indent=1)}\n```\n"]
     (folder / "README.md").write_text("\n".join(parts), "utf-8")

@@ -21,6 +21,7 @@ class Config:
         domains: pages wanted of each domain.
         corpora: where sources are kept.
         avoid: folder of a benchmark; pages that are near one of its pages are dropped.
+        scans: share of the pages of printed kinds (documents, charts, encyclopedia) that are shown as scans, see `visir.vira.scans`.
         batch: documents of a shard; 0 for what suits each domain, some 150 to 300 pages; of an index, pages.
         captions: captions taken of a page at most; ``questions`` and ``relations`` likewise.
         neighbours: a text is kept if words find its page among the best so many of its domain; 0 keeps all.
@@ -37,6 +38,7 @@ class Config:
     domains: dict[str, int] = field(default_factory=dict)
     corpora: Path = Path("data/corpora")
     avoid: Path | None = None
+    scans: float = 0.0
     batch: int = 0
     captions: int = 3
     questions: int = 3

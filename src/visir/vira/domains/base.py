@@ -24,6 +24,7 @@ class Domain:
         name: of the domain.
         debian, pypi: the packages that its sources are in.
         dev_share: share of the documents that is kept from training.
+        printed: whether such pages are also met on paper, so that some may be shown as scans.
         about: one line for the data card; ``licence`` another.
     """
 
@@ -31,6 +32,7 @@ class Domain:
     debian: ClassVar[tuple[str, ...]] = ()
     pypi: ClassVar[tuple[str, ...]] = ()
     dev_share: ClassVar[float] = 0.1
+    printed: ClassVar[bool] = False
     about: ClassVar[str] = ""
     licence: ClassVar[str] = ""
 

