@@ -76,7 +76,8 @@ def _light(rng: np.random.Generator, width: int, height: int) -> NDArray[np.floa
     if rng.random() < 0.25:
         side = rng.choice([-1.0, 1.0])
         light = light * (1 - rng.uniform(0.2, 0.45) * np.exp(-((x - side) ** 2) / rng.uniform(0.005, 0.03)))
-    return np.clip(light, 0, 1.02).astype(np.float32)
+    lit: NDArray[np.float32] = np.clip(light, 0, 1.02).astype(np.float32)
+    return lit
 
 
 def _copied(rng: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -86,8 +87,8 @@ def _copied(rng: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[np
     grey = (grey - 190) * contrast + 190 + rng.uniform(-5, 25)
     height, width = grey.shape
     for _ in range(int(rng.integers(0, 60))):
-        x, y, size = rng.integers(0, width), rng.integers(0, height), rng.integers(1, 3)
-        grey[y : y + size, x : x + size] = rng.uniform(20, 140)
+        left, top, size = rng.integers(0, width), rng.integers(0, height), rng.integers(1, 3)
+        grey[top : top + size, left : left + size] = rng.uniform(20, 140)
     if rng.random() < 0.15:
         x = int(rng.integers(0, width - 2))
         grey[:, x : x + int(rng.integers(1, 3))] -= rng.uniform(15, 60)
