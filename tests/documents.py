@@ -13,7 +13,7 @@ def _escape(line: str) -> str:
     return line.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
 
 
-def write_pdf(path: Path, pages: list[str], title: str = "", size: tuple[int, int] = (595, 842), rotate: int = 0) -> Path:
+def write_pdf(path: Path, pages: list[str], title: str = "", size: tuple[int, int] = (595, 842), rotate: int = 0, author: str = "") -> Path:
     """Write a real PDF by hand: Helvetica, one text a page, lines as given."""
     objects: list[bytes] = [b"<< /Type /Catalog /Pages 2 0 R >>", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
     kids = []
@@ -28,7 +28,8 @@ def write_pdf(path: Path, pages: list[str], title: str = "", size: tuple[int, in
         )
         kids.append(b"%d 0 R" % len(objects))
     objects[1] = b"<< /Type /Pages /Kids [%s] /Count %d >>" % (b" ".join(kids), len(kids))
-    objects.append(b"<< /Title (%s) /ModDate (D:20240131120000Z) >>" % title.encode("latin-1"))
+    facts = (title.encode("latin-1"), author.encode("latin-1"))
+    objects.append(b"<< /Title (%s) /Author (%s) /ModDate (D:20240131120000Z) >>" % facts)
     out = bytearray(b"%PDF-1.4\n")
     offsets = []
     for number, content in enumerate(objects, 1):

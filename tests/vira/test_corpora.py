@@ -1,9 +1,10 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from visir.errors import CaptureError
+from visir.errors import CaptureError, MissingToolError
 from visir.vira.corpora import Corpora
 
 
@@ -21,6 +22,18 @@ def test_sources_are_fetched_once_into_a_folder_named_from_here(tmp_path, monkey
     assert corpora.debian("fonts-go") == font
     assert len(said) == 2
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["pypi", "root"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_an_npm_package_is_unpacked(tmp_path):
+    assert "function" in (Corpora(tmp_path).npm("is-number@7.0.0") / "index.js").read_text()
+
+
+def test_without_npm_it_is_said_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingToolError, match="apt-get install npm"):
+        Corpora(tmp_path).npm("is-number@7.0.0")
 
 
 @pytest.mark.slow

@@ -21,7 +21,18 @@ from visir.vira.likeness import picture_hash
 from visir.vira.page import Page
 from visir.vira.scans import scanned
 
-_BATCH = {"charts": 64, "documents": 4, "encyclopedia": 96, "help": 48, "manuals": 96, "products": 96, "repositories": 96, "slides": 8}
+_BATCH = {
+    "charts": 64,
+    "documents": 4,
+    "encyclopedia": 96,
+    "help": 48,
+    "manuals": 96,
+    "news": 48,
+    "papers": 6,
+    "products": 96,
+    "repositories": 96,
+    "slides": 8,
+}
 """Documents of a shard: some 150 to 300 pages; what a killed build repeats."""
 
 Facts = dict[str, Any]

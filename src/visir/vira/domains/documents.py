@@ -18,7 +18,7 @@ from visir.vira.camera import Camera
 from visir.vira.domains.base import Domain, is_readable, sentences, shorten, shrink
 from visir.vira.page import Page, number_of, share_of
 
-_CAPTION = re.compile(r"^(?:Figure|Fig\.|Table|Listing|Example|Abbildung|Tabelle|Figura|Tableau)\s*[\d.A-Z]+\s*[:.–-]?\s+(\S.*)$")
+CAPTION = re.compile(r"^(?:Figure|Fig\.|Table|Listing|Example|Abbildung|Tabelle|Figura|Tableau)\s*[\d.A-Z]+\s*[:.–-]?\s+(\S.*)$")
 _CONTENTS = re.compile(r"\d\.\d+ [A-Z]|\. \. \.|^\d|\.{4}")
 _MOST_PAGES = 96
 _RUN = 4
@@ -38,29 +38,35 @@ class Documents(Domain):
     printed = True
     about = "PDF manuals of LaTeX packages, R, Octave and Debian, as they are"
     licence = "free licences of the packages (LPPL, GPL, GFDL and others)"
-    slides: ClassVar[bool] = False
+    wanted: ClassVar[bool] = False
+    """What `measure` says of files that are taken."""
+
+    @staticmethod
+    def measure(path: Path) -> bool | None:
+        """Whether a PDF file is broad, as slides are; nothing where it is of no use."""
+        return _is_broad(path)
 
     @cached_property
     def _files(self) -> dict[str, list[str]]:
         """PDF files by folder, paths relative to the unpacked packages; those that are read once are remembered in the cache."""
         found: dict[str, list[str]] = {}
         for package in self.debian:
-            for path, broad in self._shapes(package).items():
-                if broad == self.slides:
+            for path, measured in self._measured(package).items():
+                if measured == self.wanted:
                     found.setdefault(str(Path(path).parent), []).append(path)
         return found
 
-    def _shapes(self, package: str) -> dict[str, bool]:
+    def _measured(self, package: str) -> dict[str, bool]:
         memory = self.corpora.folder / "memory" / f"{package}.pdf.json"
         if memory.is_file():
             told: dict[str, bool] = json.loads(memory.read_text("utf-8"))
             return told
         root = self.corpora.debian(package).parent
-        measured = {str(path.relative_to(root)): _is_broad(path) for path in sorted((root / package).rglob("*.pdf"))}
-        shapes = {name: shape for name, shape in measured.items() if shape is not None}
+        measured = {str(path.relative_to(root)): self.measure(path) for path in sorted((root / package).rglob("*.pdf"))}
+        useful = {name: found for name, found in measured.items() if found is not None}
         memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps(shapes), "utf-8")
-        return shapes
+        memory.write_text(json.dumps(useful), "utf-8")
+        return useful
 
     @cached_property
     def _summaries(self) -> dict[str, str]:
@@ -68,6 +74,10 @@ class Documents(Domain):
         _, translations = self.corpora.package_index()
         held = re.findall(r"^Package: texlive-[\w-]+\n(?:.+\n)*", translations, re.M)
         return {name: said for text in held for name, said in re.findall(r"^ ([\w.-]+) -- (.+)$", text, re.M)}
+
+    def summary(self, document: str) -> str:
+        """Return what Debian says of a document in one line, or nothing."""
+        return self._summaries.get(Path(document).name, "")
 
     def documents(self) -> list[str]:
         """Return the folders."""
@@ -90,7 +100,7 @@ class Documents(Domain):
     def _file(self, path: Path, name: str, document: str, most: int) -> Iterator[Page]:
         outline, count = read_outline(path)
         wanted = choose_pages(count, most, name)
-        summary = self._summaries.get(Path(document).name, "")
+        summary = self.summary(document)
         shots = render(path, CaptureOptions(max_pages=max(wanted, default=0) + 1), name)
         for shot in shots:
             if shot.page - 1 in wanted and len(shot.text) > 120:
@@ -125,7 +135,7 @@ class Slides(Documents):
     """PDF files broader than high."""
 
     name = "slides"
-    slides = True
+    wanted = True
     about = "slides and other broad PDF pages of LaTeX packages, as they are"
 
 
@@ -179,7 +189,7 @@ def page_texts(text: str, most: int = 3) -> list[str]:
     lines = text.splitlines()
     captions = []
     for index, line in enumerate(lines):
-        if found := _CAPTION.match(line):
+        if found := CAPTION.match(line):
             rest = sentences(" ".join([found[1], *lines[index + 1 : index + 3]]))
             told = rest[0] if len(rest) > 1 or rest[0].endswith(".") else found[1]
             if is_readable(told, 5) and not _CONTENTS.search(told):

@@ -72,6 +72,10 @@ class Encyclopedia(Domain):
         """Return the titles."""
         return sorted(self._articles)
 
+    def topics(self) -> dict[str, str]:
+        """Return the topic of each article that is there in English."""
+        return {title: versions["en"].get("topic") or "" for title, versions in self._articles.items() if "en" in versions}
+
     def pages(self, document: str, camera: Camera) -> Iterator[Page]:
         """Yield the article's page in each language."""
         versions = self._articles[document]

@@ -60,7 +60,7 @@ class Repositories(Documents):
             readme_name=path.name.removesuffix(".gz"),
         )
         shot = camera.html(content, theme.look, theme.dark)
-        summary = self._summaries.get(name, "")
+        summary = self.summary(document)
         said = [part for part in sentences(text[:3000]) if 50 < len(part) < 200 and is_readable(part, 8)]
         yield Page(
             screenshot(shot, key, name),
