@@ -26,9 +26,9 @@ _ASKED = 20
 def growth(setting: Setting) -> Finding:
     """Add 1,000 to 1,000,000 distractors to each task's pictures, and measure Recall@1 and the time of an exact search.
 
-    Real distractors come first: the pictures of the other tasks, and those in the folder given with ``--distractors``. What lacks is
-    made: a vector somewhere between a real distractor and one of its ten nearest. How far made vectors can be trusted is measured as
-    well: as many made from one half of the real ones as the other half holds, against that half.
+    Real distractors come first: for each task the pictures of the other tasks that are not its own, and those in the folder given with
+    ``--distractors``. What lacks is made: a vector somewhere between a real distractor and one of its ten nearest. How far made vectors
+    can be trusted is measured as well: as many made from one half of the real ones as the other half holds, against that half.
     """
     tasks = [task for task in setting.tasks() if task.candidate_kind == "image"]
     if not tasks:
@@ -41,12 +41,12 @@ def growth(setting: Setting) -> Finding:
         real = _real(setting, tasks, retriever)
         rows.append([retriever.name, 0, 0, _recall(sides), _latency(sides[0].queries, sides[0].candidates)])
         grown = _grow(sides, real, sizes)
-        for size, recall, latency in grown:
-            rows.append([retriever.name, size, min(size, len(real)), recall, latency])
+        for size, known, recall, latency in grown:
+            rows.append([retriever.name, size, known, recall, latency])
         notes.append(_trust(retriever.name, sides, real))
     text = (
         f"Recall@1, %, the mean over {len(tasks)} tasks; latency of one exact search for ten candidates, median of {_ASKED}, one query at "
-        "a time, numpy, the threads as set. Distractors beyond the real ones are made between neighbours of real ones."
+        "a time, numpy, the threads as set. Distractors beyond the real ones (the mean over tasks) are made between neighbours of them."
     )
     return Finding("growth", text, ["model", "distractors", "of them real", "Recall@1", "latency, ms"], rows, notes)
 
@@ -96,9 +96,10 @@ class _Distractors:
     def __len__(self) -> int:
         return len(self.digests)
 
-    def foreign_to(self, side: _Side) -> NDArray[np.bool_]:
-        """Say which are none of a task's own pictures."""
-        return np.array([digest not in side.digests for digest in self.digests], bool)
+    def foreign_to(self, side: _Side) -> Vectors:
+        """Return those that are none of a task's own pictures: what is made between a right page and its neighbour would be as right."""
+        foreign: Vectors = self.vectors[np.array([digest not in side.digests for digest in self.digests], bool)]
+        return foreign
 
 
 def _real(setting: Setting, tasks: list[TaskData], retriever: EmbeddingRetriever) -> _Distractors:
@@ -112,7 +113,8 @@ def _real(setting: Setting, tasks: list[TaskData], retriever: EmbeddingRetriever
     # What every task has as a candidate distracts none of them.
     common = frozenset.intersection(*(frozenset(row.digest for row in task.candidates) for task in tasks))
     kept = [row for digest, row in sorted(unique.items()) if digest not in common]
-    if len(kept) < 2 * _NEIGHBOURS:
+    foreign = min(len(unique.keys() - {row.digest for row in (*task.candidates, *task.queries)}) for task in tasks)
+    if foreign < 2 * _NEIGHBOURS:
         raise BenchmarkError("there are too few other pictures to distract with: name a folder of pictures with --distractors")
     kept = [kept[number] for number in np.random.default_rng(_SEED).permutation(len(kept))]
     setting.tell(f"{retriever.name}: {len(kept):,} real distractors")
@@ -126,57 +128,69 @@ def _pictures_in(folder: Path, setting: Setting) -> list[Row]:
     return rows
 
 
-def _grow(sides: list[_Side], real: _Distractors, sizes: list[int]) -> Iterator[tuple[int, float, float]]:
-    """Add distractors up to each size; yields the size, Recall@1 in percent, and the latency in milliseconds."""
+def _grow(sides: list[_Side], real: _Distractors, sizes: list[int]) -> Iterator[tuple[int, int, float, float]]:
+    """Add distractors up to each size; yields the size, how many are real, Recall@1 in percent, and the latency in milliseconds."""
     whole = np.empty((sizes[-1], real.vectors.shape[1]), np.float32)
-    first = min(len(real), len(whole))
-    whole[:first] = real.vectors[:first]
-    make = _Maker(real.vectors)
-    for start in range(first, len(whole), _CHUNK):
-        whole[start : start + _CHUNK] = make(min(_CHUNK, len(whole) - start))
-    ranks = [side.ranks.copy() for side in sides]
-    foreign = [np.concatenate([real.foreign_to(side)[:first], np.ones(len(whole) - first, bool)]) for side in sides]
-    before = 0
-    for size in sizes:
-        for number, side in enumerate(sides):
-            added = whole[before:size][foreign[number][before:size]]
-            ranks[number] += side.after(added) - side.ranks
-        before = size
-        recall = percent(float(np.mean([np.mean(rank == 1) for rank in ranks])))
-        yield size, recall, _latency(sides[0].queries, whole[:size])
+    recalls = np.empty((len(sides), len(sizes)))
+    known = []
+    for row, side in enumerate(sides):
+        foreign = real.foreign_to(side)
+        known.append(len(foreign))
+        first = min(len(foreign), len(whole))
+        whole[:first] = foreign[:first]
+        make = _Maker(foreign)
+        for start in range(first, len(whole), _CHUNK):
+            whole[start : start + _CHUNK] = make(min(_CHUNK, len(whole) - start))
+        ranks, before = side.ranks, 0
+        for column, size in enumerate(sizes):
+            ranks = ranks + side.after(whole[before:size]) - side.ranks
+            before = size
+            recalls[row, column] = np.mean(ranks == 1)
+    for column, size in enumerate(sizes):
+        there = round(float(np.mean(np.minimum(known, size))))
+        yield size, there, percent(float(np.mean(recalls[:, column]))), _latency(sides[0].queries, whole[:size])
 
 
 class _Maker:
     """Makes vectors between real ones and their nearest.
+
+    A mean of two vectors lies nearer to the centre of all than either, and so nearer to every query: what is made is therefore moved
+    out again to the distance from the centre that lies between those of the two.
 
     Args:
         real: shape (n, dim).
     """
 
     def __init__(self, real: Vectors) -> None:
-        self._real = real
+        self._centre = real.mean(axis=0)
+        self._apart = real - self._centre
+        self._far = np.linalg.norm(self._apart, axis=1, keepdims=True)
         self._random = np.random.default_rng(_SEED)
         near = min(_NEIGHBOURS, len(real) - 1)
         self._near = np.concatenate([best(real[start : start + 1000] @ real.T, near + 1)[:, 1:] for start in range(0, len(real), 1000)])
 
     def __call__(self, count: int) -> Vectors:
-        one = self._random.integers(0, len(self._real), count)
+        one = self._random.integers(0, len(self._apart), count)
         other = self._near[one, self._random.integers(0, self._near.shape[1], count)]
         share = self._random.random((count, 1), np.float32)
-        made = self._real[one] * (1 - share) + self._real[other] * share
+        apart = self._apart[one] * (1 - share) + self._apart[other] * share
+        far = self._far[one] * (1 - share) + self._far[other] * share
+        made = self._centre + apart * (far / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-9))
         return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
 def _trust(name: str, sides: list[_Side], real: _Distractors) -> str:
     """Hold made distractors against real ones: as many, made from the other half of the real ones."""
-    half = len(real) // 2
-    made = _Maker(real.vectors[:half])(half)
     found: dict[str, list[float]] = {"real": [], "made": []}
+    halves = []
     for side in sides:
-        foreign = real.foreign_to(side)[half : 2 * half]
-        found["real"].append(float(np.mean(side.after(real.vectors[half : 2 * half][foreign]) == 1)))
-        found["made"].append(float(np.mean(side.after(made[foreign]) == 1)))
+        foreign = real.foreign_to(side)
+        half = len(foreign) // 2
+        halves.append(half)
+        found["real"].append(float(np.mean(side.after(foreign[half : 2 * half]) == 1)))
+        found["made"].append(float(np.mean(side.after(_Maker(foreign[:half])(half)) == 1)))
     one, other = (percent(float(np.mean(found[kind]))) for kind in ("real", "made"))
+    half = round(float(np.mean(halves)))
     return f"{name}: with {half:,} real distractors {one}, with as many made from the other half of the real ones {other}"
 
 
