@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from visir.train.losses import LetterReader, VectorQueue, spot_loss, spot_targets, teach_loss, word_loss
+from visir.train.losses import VectorQueue, spelling_loss, spot_loss, spot_targets, teach_loss, word_loss
+from visir.unise.letters import CLASSES, PARTS, classes_of
+from visir.unise.mini import LetterHead
 from visir.unise.words import find_words
 
 BOXES = torch.tensor([[0.05, 0.1, 0.45, 0.25], [0.55, 0.1, 0.95, 0.25], [0.1, 0.6, 0.3, 0.8]])
@@ -59,11 +61,42 @@ def test_a_queue_keeps_the_newest():
     assert sorted(queue.rows[:, 0].tolist()) == [12, 14, 16, 18]
 
 
-def test_a_letter_is_read_from_the_quarter_of_the_cell_it_stands_in():
-    reader = LetterReader(1, 3)
+def flat_head(width: int = 1) -> LetterHead:
+    """A head that says the number of the column in class 0, and nothing else, wherever it looks."""
+    head = LetterHead(width)
     with torch.no_grad():
-        reader.name.weight.zero_()
-        reader.name.bias.copy_(torch.arange(12.0))
+        head.name.weight.zero_()
+        head.name.bias.zero_()
+        head.name.bias[::CLASSES] = torch.arange(float(PARTS))
+    return head
+
+
+def test_a_letter_is_read_from_the_column_of_the_cell_it_stands_in():
     at = torch.tensor([[0.0, 0.0], [0.3, 0.9], [0.8, 0.5]])
-    logits = reader(torch.ones(1, 1, 1, 1), at, torch.zeros(3).long())
-    assert logits[:, 0].tolist() == pytest.approx([0.0, 3.0, 9.0])
+    logits = flat_head().at(torch.ones(1, 1, 1, 1), at, torch.zeros(3).long())
+    assert logits[:, 0].tolist() == pytest.approx([0.0, 2.0, 6.0])
+
+
+def test_the_columns_of_a_word_are_those_of_its_box():
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [5 / 16, 0.0, 10.5 / 16, 0.5]])
+    columns, counts = flat_head().columns(torch.ones(1, 1, 3, 2), boxes, torch.zeros(2).long())
+    assert counts.tolist() == [16, 6]
+    assert columns[:, 0].tolist() == pytest.approx([*range(8), *range(8), 5, 6, 7, 0, 1, 2])
+
+
+def test_spelling_costs_little_where_the_columns_say_the_word():
+    letters = torch.tensor(classes_of("all") + classes_of("by"))
+    said = "a-l-l----bb-y"
+    columns = torch.full((len(said), CLASSES), -20.0)
+    for column, letter in enumerate(said):
+        columns[column, 0 if letter == "-" else classes_of(letter)[0]] = 0.0
+    counts, sizes = torch.tensor([8, 5]), torch.tensor([3, 2])
+    assert spelling_loss(columns, counts, letters, sizes) < 0.01
+    assert spelling_loss(columns, counts, letters.roll(1), sizes) > 5
+
+
+def test_no_words_to_spell_cost_nothing():
+    head = LetterHead(4)
+    columns, counts = head.columns(torch.ones(1, 4, 3, 2), torch.zeros(0, 4), torch.zeros(0).long())
+    none = torch.zeros(0).long()
+    assert float(spelling_loss(columns, counts, none, none)) == 0.0

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from visir.errors import ModelError
+from visir.unise.letters import ALPHABET, SPACE
 from visir.unise.words import fold_word
 from visir.vira.practice import Pack, PageSpec, is_held_word, render_page
-from visir.vira.practice.draw import ALPHABET
 from visir.vira.practice.layouts import LAYOUTS
 
 CLEAN = PageSpec(320, 320, 1.0, spoil=0.0)
@@ -41,7 +41,7 @@ def test_every_box_holds_ink_and_every_letter_belongs_to_a_word(pack, layout):
             left, top, right, bottom = (box * [352, 320, 352, 320]).round().astype(int)
             patch = grey[max(0, top - 1) : bottom + 2, max(0, left - 1) : right + 2]
             assert np.ptp(patch) > 40, (word, box)
-        assert len(page.letters) == sum(letter in ALPHABET for word in page.words for letter in word)
+        assert (page.letters != SPACE).sum() == sum(letter in ALPHABET for word in page.words for letter in word)
 
 
 def test_letters_lie_inside_their_words(pack):
@@ -49,10 +49,21 @@ def test_letters_lie_inside_their_words(pack):
     at = 0
     for word, box in zip(page.words, page.boxes, strict=True):
         count = sum(letter in ALPHABET for letter in word)
-        assert [ALPHABET[i] for i in page.letters[at : at + count]] == [letter for letter in word if letter in ALPHABET]
+        assert [ALPHABET[i - 1] for i in page.letters[at : at + count]] == [letter for letter in word if letter in ALPHABET]
         x, y = page.letter_at[at : at + count].T
         assert ((x >= box[0] - 1e-3) & (x <= box[2] + 1e-3) & (y >= box[1] - 1e-3) & (y <= box[3] + 1e-3)).all()
         at += count
+
+
+def test_gaps_lie_between_two_words_of_a_line(pack):
+    page = render_page(pack, PageSpec(320, 320, 1.0, spoil=0.0, layout="article"), 1, 1)
+    gaps = page.letter_at[page.letters == SPACE]
+    assert len(gaps) > 20
+    for x, y in gaps:
+        on_line = page.boxes[np.abs((page.boxes[:, 1] + page.boxes[:, 3]) / 2 - y) < 1e-3]
+        assert not ((on_line[:, 0] < x) & (on_line[:, 2] > x)).any()
+        assert (on_line[:, 2] <= x).any()
+        assert (on_line[:, 0] >= x).any()
 
 
 def test_words_kept_for_the_examination_are_never_shown_in_training(pack_path):

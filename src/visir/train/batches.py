@@ -10,18 +10,21 @@ from torch.utils.data import DataLoader, Dataset
 
 from visir.train.recipe import Data, Recipe
 from visir.train.teacher import TextTokens
+from visir.unise.letters import classes_of
 from visir.unise.words import Floats, bag_rows, fold_word
 from visir.vira.practice import Pack, PageSpec, PracticePage, is_held_word, render_page
 
 Batch = dict[str, Tensor]
 """images (n, h, w, 3) uint8; spot_boxes (s, 4), spot_owner (s,): all words; word_boxes (m, 4), word_owner, word_which (m,): the words
 learnt, as numbers into the different words, whose table rows are bag_rows, bag_starts; behind these follow words that stand nowhere;
-letters, letter_owner (k,), letter_at (k, 2); block_boxes (b, 4), block_owner (b,), block_ids, block_mask (b, t); page_ids, page_mask,
+letters, letter_owner (k,), letter_at (k, 2); spell_boxes (p, 4), spell_owner, spell_sizes (p,): words that are spelt, spell_letters: their
+classes (`unise.letters`), one word after another; block_boxes (b, 4), block_owner (b,), block_ids, block_mask (b, t); page_ids, page_mask,
 query_ids, query_mask (n, t)."""
 
 _FAMILIES = ("aceo", "nhmru", "itlfj", "bdkp", "gqy", "vwx", "sz", "0689", "1745", "23")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ALIKE = {letter: family.replace(letter, "") for family in _FAMILIES for letter in family}
+_WIDEST = 224  # pixels of a word that is spelt: wider ones would lengthen the whole batch
 _BLOCK_TOKENS, _PAGE_TOKENS, _QUERY_TOKENS = 48, 160, 32
 
 
@@ -53,13 +56,17 @@ def make_batch(
     batch: Batch = {"images": torch.from_numpy(np.stack([page.image for page in pages]))}
     batch |= _join("spot_boxes", "spot_owner", [page.boxes for page in pages], 4)
     words: list[str] = []
-    boxes, letters, letter_at, block_boxes = [], [], [], []
+    boxes, letters, letter_at, block_boxes, spell_boxes = [], [], [], [], []
+    spelt: list[list[int]] = []
     texts: list[str] = []
     queries: list[str] = []
     for page in pages:
         chosen = [i for i in _some(len(page.words), data.words, rng) if fold_word(page.words[i])]
         words.extend(fold_word(page.words[i]) for i in chosen)
         boxes.append(_shake(page.boxes[chosen], data.jitter, rng))
+        known, where = _spelt(page, data, rng)
+        spelt.extend(known)
+        spell_boxes.append(where)
         some = _some(len(page.letters), data.letters, rng)
         letters.append(page.letters[some])
         letter_at.append(page.letter_at[some])
@@ -73,7 +80,9 @@ def make_batch(
     strangers = _strangers(names, lexicon, data, rng)
     rows, starts = bag_rows([*names, *strangers], recipe.model.buckets)
     batch |= _join("word_boxes", "word_owner", boxes, 4) | _join("letter_at", "letter_owner", letter_at, 2)
-    batch |= _join("block_boxes", "block_owner", block_boxes, 4)
+    batch |= _join("block_boxes", "block_owner", block_boxes, 4) | _join("spell_boxes", "spell_owner", spell_boxes, 4)
+    batch["spell_letters"] = torch.tensor([letter for word in spelt for letter in word], dtype=torch.long)
+    batch["spell_sizes"] = torch.tensor([len(word) for word in spelt], dtype=torch.long)
     batch["word_which"] = torch.tensor([number[word] for word in words], dtype=torch.long)
     batch["bag_rows"], batch["bag_starts"] = torch.from_numpy(rows), torch.from_numpy(starts)
     batch["letters"] = torch.from_numpy(np.concatenate(letters).astype(np.int64))
@@ -96,6 +105,19 @@ def _shake(boxes: Floats, much: float, rng: np.random.Generator) -> Floats:
     """Move the edges of boxes (n, 4) by random shares of their widths and heights."""
     sizes = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     return np.asarray(np.clip(boxes + much * sizes * rng.normal(size=boxes.shape), 0, 1), np.float32)
+
+
+def _spelt(page: PracticePage, data: Data, rng: np.random.Generator) -> tuple[list[list[int]], Floats]:
+    """Choose words to spell: their letters' classes, and boxes (n, 4) that are not exact and a little wider, as found ones are made."""
+    wide = (page.boxes[:, 2] - page.boxes[:, 0]) * page.image.shape[1]
+    known = [(i, spelt) for i in np.flatnonzero(wide <= _WIDEST).tolist() if (spelt := classes_of(page.words[i]))]
+    chosen = [known[i] for i in _some(len(known), data.spelt, rng)]
+    boxes = page.boxes[[i for i, _ in chosen]].reshape(-1, 4)
+    # Edges are moved by shares of the height, sideways too: that is the size of a letter.
+    across = page.image.shape[0] / page.image.shape[1]
+    high = (boxes[:, 3:] - boxes[:, 1:2]) * np.array([across, 1, across, 1], np.float32)
+    moved = boxes + high * (np.array([-0.1, 0, 0.1, 0], np.float32) + data.jitter * rng.normal(size=boxes.shape))
+    return [spelt for _, spelt in chosen], np.asarray(np.clip(moved, 0, 1), np.float32)
 
 
 def _strangers(names: list[str], lexicon: Sequence[str], data: Data, rng: np.random.Generator) -> list[str]:

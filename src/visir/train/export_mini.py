@@ -3,7 +3,8 @@
     python -m visir.train.export_mini runs/mini src/visir/unise/weights/unise-mini --pack data/practice.zip
 
 Written are ``tower.onnx`` (static int8, weights by channel, scales found on practice pages), ``ngrams.npz`` (the table of letter n-grams,
-int8 by row), ``lexicon.txt`` (words and how often they are written), ``lexicon.npy`` (their vectors, int8) and ``config.json``.
+int8 by row), ``letters.npz`` (the letter head, int8 by row), ``lexicon.txt`` (words and how often they are written), ``lexicon.npy`` (their
+vectors, int8) and ``config.json``.
 """
 
 import argparse
@@ -36,15 +37,15 @@ _CALIBRATION_SEED = 97
 
 
 class _Reader(nn.Module):
-    """The part of a tower that reads: uint8 (1, h, w, 3) to the maps of words and spots."""
+    """The part of a tower that reads: uint8 (1, h, w, 3) to the maps of words and spots, and the fine map that letters are read from."""
 
     def __init__(self, tower: MiniTower) -> None:
         super().__init__()
         self.tower = tower
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         fine, _ = self.tower.trunk.read(to_input(image))
-        return self.tower.words(fine), self.tower.spots(fine)
+        return self.tower.words(fine), self.tower.spots(fine), fine
 
 
 def fold_norms(module: nn.Module) -> None:
@@ -78,7 +79,7 @@ def export_tower(tower: MiniTower, pack: Pack, target: Path) -> None:
             dynamo=True,
             dynamic_shapes={"image": {1: 32 * high, 2: 32 * wide}},
             input_names=["image"],
-            output_names=["words", "spots"],
+            output_names=["words", "spots", "fine"],
             opset_version=_OPSET,
         )
         exact, ready = Path(scratch, "exact.onnx"), Path(scratch, "ready.onnx")
@@ -110,6 +111,13 @@ def _calibration_pages(pack: Pack) -> Iterator[dict[str, Any]]:
         yield {"image": render_page(pack, PageSpec(448, 320, 1.0), _CALIBRATION_SEED, number).image[None]}
 
 
+def _rows(weight: Tensor) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[Any]]]:
+    """Return a matrix in 8 bits, with a scale for each row."""
+    table = weight.detach().numpy()
+    scales = np.abs(table).max(1) / 127
+    return {"rows": np.round(table / scales[:, None]).astype(np.int8), "scales": scales.astype(np.float32)}
+
+
 def count_words(pack: Pack, least: int = 5) -> Counter[str]:
     """Count the words of a pack's texts, folded: those of letters, or of few digits, that occur often enough."""
     counts: Counter[str] = Counter()
@@ -130,9 +138,9 @@ def export_run(run: Path, folder: Path, pack_path: Path) -> None:
     pack = Pack.open(pack_path, "train")
     folder.mkdir(parents=True, exist_ok=True)
     export_tower(model.tower, pack, folder / "tower.onnx")
-    table = model.encoder.table.weight.detach().numpy()
-    scales = np.abs(table).max(1) / 127
-    np.savez_compressed(folder / "ngrams.npz", rows=np.round(table / scales[:, None]).astype(np.int8), scales=scales.astype(np.float32))
+    np.savez_compressed(folder / "ngrams.npz", **_rows(model.encoder.table.weight))
+    letters = model.tower.letters.name
+    np.savez_compressed(folder / "letters.npz", bias=letters.bias.detach().numpy(), **_rows(letters.weight))
     counts = count_words(pack)
     lines = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     with torch.no_grad():
@@ -140,7 +148,7 @@ def export_run(run: Path, folder: Path, pack_path: Path) -> None:
     np.save(folder / "lexicon.npy", np.round(127 * looks).astype(np.int8))
     (folder / "lexicon.txt").write_text("".join(f"{word}\t{count}\n" for word, count in lines), encoding="utf-8")
     state = hashlib.blake2b(digest_size=8)
-    for name in ("tower.onnx", "ngrams.npz", "lexicon.npy", "lexicon.txt"):
+    for name in ("tower.onnx", "ngrams.npz", "letters.npz", "lexicon.npy", "lexicon.txt"):
         state.update((folder / name).read_bytes())
     config = {
         "kind": "unise-mini",
@@ -150,10 +158,11 @@ def export_run(run: Path, folder: Path, pack_path: Path) -> None:
         "pixels": meta["model"]["pixels"],
         "text": "text",
         "calibration": {"text": (0.35, 0.1), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
-        "present": (0.53, 0.05),
+        "present": (0.51, 0.05),
         "made_by": {
             "steps": meta["step"],
             "pages": meta["pages"],
+            "model": meta["model"],
             "pack": hashlib.blake2b(pack_path.read_bytes(), digest_size=8).hexdigest(),
         },
     }

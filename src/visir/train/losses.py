@@ -1,4 +1,4 @@
-"""Losses of the reading stage: letters, words, where words are, blocks of text and whole pages.
+"""Losses of the reading stage: letters, words, their spelling, where words are, blocks of text and whole pages.
 
 Each takes what a tower says of a batch of practice pages and what is known of them, and returns one number.
 """
@@ -7,31 +7,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visir.unise.letters import BLANK
 from visir.unise.mini import pool_boxes
 
 
-class LetterReader(nn.Module):
-    """Names the letter at a place from the one cell of the fine map that holds it: one linear map for each quarter of the cell's width.
+def spelling_loss(columns: Tensor, counts: Tensor, letters: Tensor, sizes: Tensor, groups: int = 4) -> Tensor:
+    """How unlikely words are to be spelt as they are written, a letter: connectionist temporal classification (Graves et al. 2006).
 
-    It serves training alone: it teaches the first stages the alphabet before words can be told apart.
+    Args:
+        columns: (s, classes) logits of all words' columns, one word after another, as `LetterHead.columns` gives them.
+        counts: (m,) columns of each word.
+        letters: all words' classes, one after another.
+        sizes: (m,) letters of each word. A word with more letters than columns is passed over.
+        groups: words are padded to the widest among as many of like width.
     """
-
-    parts = 4
-
-    def __init__(self, width: int, letters: int) -> None:
-        super().__init__()
-        self.letters = letters
-        self.name = nn.Linear(width, self.parts * letters)
-
-    def forward(self, fine: Tensor, at: Tensor, owner: Tensor) -> Tensor:
-        """Return logits (m, letters) for places ``at`` (m, 2), in fractions, on pages ``owner`` (m,) of ``fine`` (n, c, h, w)."""
-        n, c, h, w = fine.shape
-        x, y = (at[:, 0] * w).clamp(0, w - 1e-3), (at[:, 1] * h).clamp(0, h - 1e-3)
-        cells = fine.permute(0, 2, 3, 1).reshape(n * h * w, c)[(owner * h + y.long()) * w + x.long()]
-        part = ((x - x.floor()) * self.parts).long()
-        logits = self.name(cells).view(-1, self.parts, self.letters)
-        picked: Tensor = logits.gather(1, part.view(-1, 1, 1).expand(-1, 1, self.letters)).squeeze(1).float()
-        return picked
+    seen, written = columns.log_softmax(1), letters.split(sizes.tolist())
+    starts = counts.cumsum(0) - counts
+    lost = columns.new_zeros(())
+    for group in counts.argsort().chunk(groups) if len(counts) else ():
+        steps = torch.arange(int(counts[group].max()), device=columns.device).unsqueeze(1)
+        padded = F.embedding((starts[group] + steps).clamp(max=len(seen) - 1), seen)
+        spelt = torch.cat([written[i] for i in group.tolist()])
+        lost = lost + F.ctc_loss(padded, spelt, counts[group], sizes[group], blank=BLANK, reduction="sum", zero_infinity=True)
+    return lost / sizes.sum().clamp(min=1)
 
 
 def word_loss(pooled: Tensor, vectors: Tensor, which: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,15 +24,14 @@ from torch.nn import functional as F
 from visir.errors import ModelError, VisirError
 from visir.train.batches import Batch, load_batches, recolor
 from visir.train.checkpoint import flatten_optimizer, load_split, restore_optimizer, save_split
-from visir.train.losses import LetterReader, VectorQueue, pool_regions, spot_loss, teach_loss, word_loss
+from visir.train.losses import VectorQueue, pool_regions, spelling_loss, spot_loss, teach_loss, word_loss
 from visir.train.recipe import Recipe, read_recipe
 from visir.train.teacher import TextTeacher, find_teacher
 from visir.unise.mini import MiniTower, WordEncoder, pool_boxes, to_input
-from visir.vira.practice.draw import ALPHABET
 
 
 class ReadingModel(nn.Module):
-    """What is trained: the tower, the word encoder, and what only training needs (letter reader, temperatures, queues)."""
+    """What is trained: the tower, the word encoder, and what only training needs (temperatures, queues)."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -40,7 +39,6 @@ class ReadingModel(nn.Module):
         self.recipe = recipe
         self.tower = MiniTower(config)
         self.encoder = WordEncoder(config.buckets, config.word_dim)
-        self.letters = LetterReader(self.tower.trunk.fine_width, len(ALPHABET))
         self.scales = nn.ParameterDict({name: nn.Parameter(torch.tensor(math.log(14.0))) for name in ("words", "regions", "page")})
         self.queues = nn.ModuleDict({name: VectorQueue(recipe.optim.queue, config.dim) for name in ("regions", "page")})
 
@@ -49,7 +47,7 @@ class ReadingModel(nn.Module):
         fine, middle = self.tower.trunk.read(images)
         return fine, middle
 
-    def forward(self, batch: Batch, images: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, images: Tensor, targets: dict[str, Tensor], settling: bool = False) -> dict[str, Tensor]:
         """Return each loss and, under ``*_right``, shares of right answers.
 
         Args:
@@ -57,14 +55,19 @@ class ReadingModel(nn.Module):
             images: its pages as the tower takes them.
             targets: the teacher's vectors of its ``block``, ``page`` and ``query`` texts; where there are none, the tower's last stage
                 rests, and only letters, words and their places are learnt.
+            settling: whether letters are learnt from the fine map as it is, without a say in it.
         """
         fine, middle = self.read(images)
-        named = self.letters(fine, batch["letter_at"], batch["letter_owner"])
+        # Letters that are new would unsettle a map that reads already.
+        shown = fine.detach() if settling else fine
+        named = self.tower.letters.at(shown, batch["letter_at"], batch["letter_owner"])
         vectors = F.normalize(self.encoder.table(batch["bag_rows"], batch["bag_starts"]).float(), dim=1)
         pooled = pool_boxes(self.tower.words(fine), batch["word_boxes"], batch["word_owner"])
         said: dict[str, Tensor] = {"letters": F.cross_entropy(named, batch["letters"], reduction="sum") / max(1, len(named))}
         said["letters_right"] = (named.argmax(1) == batch["letters"]).float().sum() / max(1, len(named))
         said["words"], said["words_right"] = word_loss(pooled, vectors, batch["word_which"], self._scale("words"))
+        columns, counts = self.tower.letters.columns(shown, batch["spell_boxes"], batch["spell_owner"])
+        said["spelling"] = spelling_loss(columns, counts, batch["spell_letters"], batch["spell_sizes"])
         said["spots"] = spot_loss(self.tower.spots(fine), batch["spot_boxes"], batch["spot_owner"])
         return said | self._deep(middle, batch, targets) if targets else said
 
@@ -165,7 +168,7 @@ class ReadingRun:
         deep = self.recipe.at(self.step).deep
         self.model.train()
         with torch.autocast(device, torch.bfloat16, enabled=optim.precision == "bf16"):
-            said = self.model(batch, images, self._targets(batch) if deep else {})
+            said = self.model(batch, images, self._targets(batch) if deep else {}, self.step < self.begun + optim.settle)
         weights = dict(vars(self.recipe.weights))
         weights |= {name: weights[name] * deep for name in ("regions", "page")}
         loss = torch.stack([said[name] * weight for name, weight in weights.items() if name in said]).sum()

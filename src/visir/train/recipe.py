@@ -38,7 +38,7 @@ class Data:
         pack: the practice pack's path. teacher: folder of the text teacher, or empty for the encoder that ships.
         seed: the stream of pages. workers: processes that render; 0 renders in the training process.
         echo: updates made of each rendered batch, each with other colours and noise (data echoing, Choi et al. 2019); feeds a fast chip.
-        words, letters, blocks: how many of each are learnt from a page at most.
+        words, letters, spelt, blocks: how many words, letters, words spelt letter by letter, and blocks are learnt from a page at most.
         strangers, misreadings: words that stand on no page of a batch and are wrong answers all the same: so many of the word lists, and so
             many misspellings of each word that does stand there.
         jitter: how far the edges of words learnt are moved, in widths and heights of the word (standard deviation): boxes that are found
@@ -53,6 +53,7 @@ class Data:
     echo: int = 1
     words: int = 160
     letters: int = 500
+    spelt: int = 32
     blocks: int = 4
     strangers: int = 2000
     misreadings: int = 4
@@ -62,12 +63,17 @@ class Data:
 
 @dataclass(frozen=True)
 class Optim:
-    """How weights move: AdamW, warm-up, a plateau, then a straight fall to nothing over the last share ``cooldown`` of the steps."""
+    """How weights move: AdamW, warm-up, a plateau, then a straight fall to nothing over the last share ``cooldown`` of the steps.
+
+    For the first ``settle`` steps of a new optimiser letters have no say in the map that they are read from: where a run goes on from
+    weights without letters.
+    """
 
     steps: int = 1000
     lr: float = 1e-3
     decay: float = 0.02
     warmup: int = 100
+    settle: int = 0
     cooldown: float = 0.2
     clip: float = 10.0
     queue: int = 4096
@@ -81,6 +87,7 @@ class Weights:
 
     letters: float = 1.0
     words: float = 1.0
+    spelling: float = 1.0
     spots: float = 0.3
     regions: float = 1.0
     page: float = 1.0

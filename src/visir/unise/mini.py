@@ -1,11 +1,12 @@
 """unise-mini: a page tower small enough for a laptop's processor and fine enough to read 10-pixel type.
 
-One tower looks at a page and gives four things at once:
+One tower looks at a page and gives five things at once:
 
 * ``page``: one vector a page, in the space of the text tower (all-MiniLM-L6-v2), as UniSE wants it;
 * ``regions``: a coarse grid of vectors in the same space, for late interaction and for showing where a page matches;
 * ``words``: a fine map in the space of `WordEncoder`, in which a word on the page lies near the same word in a query;
-* ``spots``: for every place of the fine map, whether a word stands there and how far its edges are.
+* ``spots``: for every place of the fine map, whether a word stands there and how far its edges are;
+* letters: what each column of a word shows (`LetterHead`), which spells it.
 
 The word space follows word spotting: a word is the sum of its letter n-grams (Almazan et al. 2014; Wilkinson and Brun 2016), so a word that
 was never seen in training still has a vector.
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visir.unise.letters import CLASSES, PARTS
 from visir.unise.words import bag_rows
 
 _KINDS = ("pyramid", "vit")
@@ -171,6 +173,39 @@ class PagePool(nn.Module):
         return cast(Tensor, self.out((torch.einsum("nhc,hdc->nhd", values, weight) + bias).flatten(1)))
 
 
+class LetterHead(nn.Module):
+    """Names the letter in each column of a word (`visir.unise.letters`): a linear map of the fine map's cell for each column of it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.name = nn.Linear(width, PARTS * CLASSES)
+
+    def at(self, fine: Tensor, places: Tensor, owner: Tensor) -> Tensor:
+        """Return logits (m, CLASSES) for ``places`` (m, 2), in fractions, on pages ``owner`` (m,) of ``fine`` (n, c, h, w)."""
+        h, w = fine.shape[2:]
+        x, y = (places[:, 0] * w).clamp(0, w - 1e-3), (places[:, 1] * h).clamp(0, h - 1e-3)
+        return self._name(fine, (owner * h + y.long()) * w + x.long(), ((x - x.floor()) * PARTS).long())
+
+    def columns(self, fine: Tensor, boxes: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (s, CLASSES) of the columns along the middles of ``boxes`` (m, 4), in fractions, and how many each has (m,)."""
+        h, w = fine.shape[2:]
+        row = ((boxes[:, 1] + boxes[:, 3]) * (h / 2)).long().clamp(0, h - 1)
+        first = (boxes[:, 0] * (w * PARTS)).long().clamp(0, w * PARTS - 1)
+        count = ((boxes[:, 2] * (w * PARTS)).ceil().long().clamp(max=w * PARTS) - first).clamp(min=1)
+        starts = (count.cumsum(0) - count).repeat_interleave(count)
+        column = first.repeat_interleave(count) + torch.arange(len(starts), device=fine.device) - starts
+        return self._name(fine, ((owner * h + row) * w).repeat_interleave(count) + column // PARTS, column % PARTS), count
+
+    def _name(self, fine: Tensor, cell: Tensor, part: Tensor) -> Tensor:
+        """Name the columns ``part`` (m,) of cells (m,), counted through all pages; those of one part go through its map together."""
+        cells = fine.permute(0, 2, 3, 1).flatten(0, 2)
+        order = part.argsort(stable=True)
+        sizes = torch.bincount(part, minlength=PARTS).tolist()
+        maps = zip(cells[cell[order]].split(sizes), self.name.weight.split(CLASSES), self.name.bias.split(CLASSES), strict=True)
+        named = torch.cat([F.linear(seen, weight, bias) for seen, weight, bias in maps])
+        return named.float()[order.argsort()]
+
+
 class MiniTower(nn.Module):
     """The page tower; `MiniConfig` says which.
 
@@ -184,6 +219,7 @@ class MiniTower(nn.Module):
         fine, coarse = self.trunk.fine_width, self.trunk.coarse_width
         self.words = nn.Sequential(_conv(fine, fine, 3), nn.Conv2d(fine, config.word_dim, 1))
         self.spots = nn.Sequential(_conv(fine, fine // 2, 3), nn.Conv2d(fine // 2, 5, 1))
+        self.letters = LetterHead(fine)
         self.regions = nn.Conv2d(coarse, config.dim, 1)
         self.page = PagePool(coarse, config.dim, 4)
 

@@ -7,19 +7,15 @@ import numpy as np
 import skia
 from numpy.typing import NDArray
 
+from visir.unise.letters import ALPHABET, SPACE
 from visir.vira.practice.pack import FontFile
 
 Floats = NDArray[np.float32]
 Rect = tuple[float, float, float, float]
 Color = tuple[int, int, int]
 
-ALPHABET = (
-    "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
-    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿĄĆĘŁŃŚŹŻąćęłńśźżČĎĚŇŘŠŤŮŽčďěňřšťůžŒœ«»–—‘’“”„…•°×€£§©®"
-)
-"""The letters that reading is taught on, one by one; others are only parts of words."""
 _CLASS = np.full(0x2200, -1, np.int16)
-_CLASS[[ord(letter) for letter in ALPHABET]] = np.arange(len(ALPHABET))
+_CLASS[[ord(letter) for letter in ALPHABET]] = np.arange(1, len(ALPHABET) + 1)
 _GAP = 32
 _TYPEFACES: dict[int, Any] = {}
 
@@ -170,7 +166,9 @@ class Pen:
         return np.concatenate([low, high], 1).astype(np.float32)
 
     def written(self) -> tuple[list[str], Floats, NDArray[np.int16], Floats]:
-        """Return all words, their boxes (n, 4), the `ALPHABET` classes of all letters (m,) and the letters' middles (m, 2)."""
+        """Return all words, their boxes (n, 4), the classes (`unise.letters`) of all letters, then of the gaps between words (m,), and
+        the middles of these (m, 2).
+        """
         if not self._lines:
             return [], np.zeros((0, 4), np.float32), np.zeros(0, np.int16), np.zeros((0, 2), np.float32)
         words = " ".join(line[0] for line in self._lines).split()
@@ -194,9 +192,13 @@ class Pen:
         letter_kept[seen] = np.repeat(kept, ends - starts + 1)
         classes = _CLASS[np.minimum(codes, len(_CLASS) - 1)]
         letter_kept &= classes >= 0
-        middles = np.stack([(left + right) / 2, (top + low) / 2], 1)[letter_kept] @ self.matrix[:, :2].T + self.matrix[:, 2]
+        middles = np.stack([(left + right) / 2, (top + low) / 2], 1)[letter_kept]
+        before = np.flatnonzero(kept[:-1] & kept[1:] & (line_of[:-1] == line_of[1:]))
+        gaps = np.stack([(boxes[before, 2] + boxes[before + 1, 0]) / 2, (boxes[before, 1] + boxes[before, 3]) / 2], 1)
+        places = np.concatenate([middles, gaps]) @ self.matrix[:, :2].T + self.matrix[:, 2]
+        named = np.concatenate([classes[letter_kept], np.full(len(gaps), SPACE, np.int16)])
         names = [word for word, keep in zip(words, kept, strict=True) if keep]
-        return names, np.clip(self._map(boxes[kept]), 0, 1), classes[letter_kept], (middles / self.size).astype(np.float32)
+        return names, np.clip(self._map(boxes[kept]), 0, 1), named, (places / self.size).astype(np.float32)
 
     def _visible(self, boxes: NDArray[np.float64], line_of: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which boxes are inside the picture and not covered by what was drawn later."""

@@ -47,7 +47,7 @@ class PracticePage:
     Args:
         image: uint8 (height, width, 3).
         words: the words as printed, and ``boxes`` (n, 4) where they stand.
-        letters: (m,) classes in `draw.ALPHABET`, and ``letter_at`` (m, 2) their middles.
+        letters: (m,) classes (`unise.letters`) of letters and, after these, of the gaps between words; ``letter_at`` (m, 2) their middles.
         blocks: texts that belong together, and ``block_boxes`` (k, 4).
         language: code of the page's language.
     """

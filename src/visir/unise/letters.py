@@ -1,0 +1,161 @@
+"""Letters in columns: what unise-mini spells words with, without torch.
+
+Every cell of the fine map is cut into `PARTS` columns of a pixel's width, and each column names a letter, the space between two words, or
+nothing (connectionist temporal classification, Graves et al. 2006). So a word is spelt letter by letter, whether a lexicon knows it or not.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from visir.unise.words import Floats
+
+ALPHABET = (
+    "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
+    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿĄĆĘŁŃŚŹŻąćęłńśźżČĎĚŇŘŠŤŮŽčďěňřšťůžŒœ«»–—‘’“”„…•°×€£§©®"
+)
+"""The letters that are named one by one; others are only parts of words."""
+
+BLANK = 0
+"""The class of a column that adds nothing to the word."""
+
+SPACE = len(ALPHABET) + 1
+"""The class of the gap between two words; letter ``i`` of `ALPHABET` is class ``i + 1``."""
+
+CLASSES = len(ALPHABET) + 2
+
+PARTS = 8
+"""Columns of a cell of the fine map."""
+
+# In heights of a word: how far outside its box, and inside, the gap before it is looked for; and the least chance of a gap, as a logarithm.
+_OUTSIDE, _INSIDE = 0.6, 0.3
+_GAP = -1.0
+_NEVER = -1e4
+# Words whose ways are summed in one go, those of like width together.
+_TOGETHER = 256
+_CLASS = {letter: number for number, letter in enumerate(ALPHABET, 1)}
+_CAPITALS = [number for letter, number in _CLASS.items() if letter.lower() != letter and letter.lower() in _CLASS]
+_SMALL = [_CLASS[letter.lower()] for letter in ALPHABET if letter.lower() != letter and letter.lower() in _CLASS]
+
+
+def classes_of(word: str) -> list[int] | None:
+    """Return the classes of a word's letters; None where one is not in `ALPHABET`."""
+    found = [_CLASS.get(letter, 0) for letter in word]
+    return found if all(found) else None
+
+
+class Speller:
+    """Spells the words of a page by its fine map.
+
+    Args:
+        path: ``letters.npz``, as written by `visir.train.export_mini`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path) as file:
+            rows = np.asarray(file["rows"] * file["scales"][:, None], np.float32)
+            self._maps = np.ascontiguousarray(rows.reshape(PARTS, CLASSES, -1).transpose(0, 2, 1))
+            self._biases = np.asarray(file["bias"], np.float32).reshape(PARTS, CLASSES)
+
+    def columns(self, fine: Floats, boxes: Floats) -> list[Floats]:
+        """Return the log chances (t, CLASSES) of the columns of each word.
+
+        Args:
+            fine: the tower's map (c, h, w).
+            boxes: (k, 4) in fractions of the page.
+        """
+        _, high, wide = fine.shape
+        row = ((boxes[:, 1] + boxes[:, 3]) * (high / 2)).astype(np.int64).clip(0, high - 1)
+        first = (boxes[:, 0] * (wide * PARTS)).astype(np.int64).clip(0, wide * PARTS - 1)
+        count = (np.ceil(boxes[:, 2] * (wide * PARTS)).astype(np.int64).clip(max=wide * PARTS) - first).clip(min=1)
+        ends = count.cumsum()
+        column = np.repeat(first - (ends - count), count) + np.arange(count.sum())
+        cells = fine.transpose(1, 2, 0)[np.repeat(row, count), column // PARTS]
+        named = np.empty((len(column), CLASSES), np.float32)
+        for part in range(PARTS):
+            here = column % PARTS == part
+            named[here] = cells[here] @ self._maps[part] + self._biases[part]
+        named -= named.max(1, keepdims=True)
+        named -= np.log(np.exp(named).sum(1, keepdims=True))
+        return np.split(named, ends[:-1])
+
+    def words(self, fine: Floats, boxes: Floats) -> list[Floats]:
+        """Return the log chances (t, CLASSES) of the columns of each word, those of its neighbours cut off.
+
+        Args:
+            fine: the tower's map (c, h, w).
+            boxes: (k, 4) in fractions of the page; their edges may be wrong by half a letter.
+        """
+        _, high, wide = fine.shape
+        # A column is a pixel wide, and so is a unit of height: edges are sought within shares of the word's height.
+        reach = (boxes[:, 3] - boxes[:, 1]) * high * PARTS
+        room = np.stack([-reach, np.zeros_like(reach), reach, np.zeros_like(reach)], 1) * (_OUTSIDE / (wide * PARTS))
+        wider = np.clip(boxes + room, 0, 1)
+        before, after = (boxes[:, 0] - wider[:, 0]) * wide * PARTS, (wider[:, 2] - boxes[:, 2]) * wide * PARTS
+        return [
+            columns[_trim(columns, before[number], reach[number]) : len(columns) - _trim(columns[::-1], after[number], reach[number])]
+            for number, columns in enumerate(self.columns(fine, wider))
+        ]
+
+
+def _trim(columns: Floats, edge: float, reach: float) -> int:
+    """Return how many columns before a word are not its own: up to the surest gap near its edge, or else near the edge itself."""
+    near = columns[: int(edge + _INSIDE * reach) + 1, SPACE]
+    at = int(near.argmax()) if len(near) else 0
+    return at + 1 if len(near) and near[at] > _GAP else max(0, int(edge - 0.1 * reach))
+
+
+def spell(columns: Floats) -> tuple[str, float]:
+    """Return the likeliest letters of a word's columns, and the chance of the likeliest way to them."""
+    if not len(columns):
+        return "", 0.0
+    best = columns.argmax(1)
+    fresh = np.concatenate([[True], best[1:] != best[:-1]]) & (best != BLANK) & (best != SPACE)
+    return "".join(ALPHABET[number - 1] for number in best[fresh]), float(np.exp(columns.max(1).sum()))
+
+
+def fold_case(columns: Floats) -> Floats:
+    """Return log chances (t, CLASSES) in which a capital counts as its small letter."""
+    folded = columns.copy()
+    np.logaddexp(columns[:, _SMALL], columns[:, _CAPITALS], out=folded[:, _SMALL])
+    return folded
+
+
+def likelihoods(columns: Sequence[Floats], words: Sequence[str]) -> Floats:
+    """Return how likely each word's columns (t, CLASSES) spell it (n,), as logarithms: the forward sum of Graves et al. 2006.
+
+    Letters that are in no `ALPHABET` make a word as good as impossible.
+    """
+    found = np.full(len(words), _NEVER, np.float32)
+    spelt = [classes_of(word) for word in words]
+    usable = [number for number, letters in enumerate(spelt) if letters and len(columns[number]) >= len(letters)]
+    usable.sort(key=lambda number: len(columns[number]))
+    for at in range(0, len(usable), _TOGETHER):
+        some = usable[at : at + _TOGETHER]
+        found[some] = _forward([columns[number] for number in some], [spelt[number] or [] for number in some])
+    return found
+
+
+def _forward(columns: Sequence[Floats], spelt: Sequence[Sequence[int]]) -> Floats:
+    """Sum over all ways to spell; words are padded behind their ends, where nothing is read any more."""
+    sizes, steps = np.array([len(word) for word in spelt]), np.array([len(part) for part in columns])
+    states = np.full((len(spelt), 2 * sizes.max() + 1), BLANK)
+    said = np.zeros((len(spelt), steps.max(), CLASSES), np.float32)
+    for number, (part, word) in enumerate(zip(columns, spelt, strict=True)):
+        states[number, 1 : 2 * len(word) : 2] = word
+        said[number, : len(part)] = part
+    skips = np.zeros(states.shape, bool)
+    skips[:, 2:] = (states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])
+    shown = np.take_along_axis(said, np.broadcast_to(states[:, None, :], (*said.shape[:2], states.shape[1])), 2)
+    rows = np.arange(len(spelt))
+    ways = np.full((len(spelt), states.shape[1] + 2), _NEVER, np.float32)
+    ways[:, 2:4] = shown[:, 0, :2]
+    ends = np.empty(len(spelt), np.float32)
+    for step in range(steps.max()):
+        if step:
+            best = np.logaddexp(ways[:, 2:], ways[:, 1:-1])
+            ways[:, 2:] = np.logaddexp(best, np.where(skips, ways[:, :-2], _NEVER)) + shown[:, step]
+        over = rows[steps == step + 1]
+        ends[over] = np.logaddexp(ways[over, 2 * sizes[over] + 2], ways[over, 2 * sizes[over] + 1])
+    return ends
