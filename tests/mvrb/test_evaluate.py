@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from make import write_benchmark
 
-from visir.errors import BenchmarkError
+from visir.errors import BenchmarkError, ModelError
 from visir.mvrb.baselines import load_retriever
+from visir.mvrb.baselines.embedding import EmbeddingRetriever
+from visir.mvrb.baselines.regions import RegionRetriever
 from visir.mvrb.cache import Cache, key_of
 from visir.mvrb.data import Benchmark
 from visir.mvrb.evaluate import evaluate, load, paired_test, prepare
@@ -22,6 +24,21 @@ def evaluations(folder, cache_file):
     found = {name: evaluate(tasks, load_retriever(name, cache)) for name in ("text", "ocr-bm25", "random", "grey")}
     cache.close()
     return found
+
+
+def test_a_model_that_gives_regions_is_measured_as_search_uses_it(tmp_path):
+    cache = Cache(tmp_path / "cache.sqlite")
+    found = {name: load_retriever(name, cache) for name in ("unise-mini", "unise-mini:regions", "unise-mini:vector", "text")}
+    assert [type(retriever) for retriever in found.values()] == [RegionRetriever, RegionRetriever, EmbeddingRetriever, EmbeddingRetriever]
+    assert [retriever.name for retriever in found.values()] == [
+        "unise-mini",
+        "unise-mini:regions",
+        "unise-mini:vector",
+        "ocr-all-MiniLM-L6-v2",
+    ]
+    with pytest.raises(ModelError, match="no regions"):
+        load_retriever("text:regions", cache)
+    cache.close()
 
 
 def test_systems_that_read_beat_the_controls(evaluations):

@@ -36,13 +36,20 @@ def test_more_of_either_kind_never_proves_less(one, other, more):
 def test_more_likeness_and_more_of_what_should_differ_never_prove_less(one, other, more):
     one, other, more = np.float32([one]), np.float32([other]), np.float32([more])
     low, high = np.minimum(other, more), np.maximum(other, more)
-    assert 0 <= likeness(one, low) <= likeness(one, high) <= 1
-    assert likeness(one, -high) == likeness(one, np.float32([0]))
+    assert 0 <= likeness(one, low, 32) <= likeness(one, high, 32) <= 1
+    assert likeness(one, -high, 32) == likeness(one, np.float32([0]), 32)
     assert 0 <= turn(one, low) <= turn(one, high) + 1e-6 <= 1 + 1e-6
     assert turn(low, one) <= turn(high, one) + 1e-6
 
 
 def test_a_page_that_has_what_should_differ_comes_before_the_very_picture():
-    same, other = likeness(np.float32([1]), np.float32([1])), likeness(np.float32([0.3]), np.float32([0.6]))
+    same, other = likeness(np.float32([1]), np.float32([1]), 32), likeness(np.float32([0.3]), np.float32([0.6]), 32)
     assert turn(other, np.float32([0.9])) > turn(same, np.float32([0]))
     assert turn(other, np.float32([0])) < turn(same, np.float32([0]))
+
+
+def test_a_picture_with_hardly_a_word_goes_by_its_vector():
+    shared, cosines = np.float32([0.0]), np.float32([0.9])
+    assert likeness(shared, cosines, 0) == cosines
+    assert likeness(shared, cosines, 4) == pytest.approx(0.75 * 0.9)
+    assert likeness(shared, cosines, 8) == likeness(shared, cosines, 32) == pytest.approx(0.45)

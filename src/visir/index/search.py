@@ -116,8 +116,8 @@ def _candidates(store: Store, vector: np.ndarray, tokens: Sequence[str], count: 
 def _like_picture(candidates: Sequence[_Candidate], embedder: RegionEmbedder, query: Query, tokens: Sequence[str]) -> Floats:
     """Score pages by what they share with the query's picture, turned by the words beside it."""
     pages = [Regions.unpack(row.columns["regions"]) if row.columns["regions"] else _told_regions(row, embedder) for row in candidates]
-    shared = _look_for(embedder.encode_query_regions(Query(image=query.image)), candidates, pages)
-    alike = evidence.likeness(shared, _cosines(candidates))
+    asked = embedder.encode_query_regions(Query(image=query.image))
+    alike = evidence.likeness(_look_for(asked, candidates, pages), _cosines(candidates), len(asked.names))
     return evidence.turn(alike, _look_for(embedder.encode_difference(" ".join(tokens)), candidates, pages)) if tokens else alike
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -111,11 +112,11 @@ def _calibration_pages(pack: Pack) -> Iterator[dict[str, Any]]:
         yield {"image": render_page(pack, PageSpec(448, 320, 1.0), _CALIBRATION_SEED, number).image[None]}
 
 
-def _rows(weight: Tensor) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[Any]]]:
-    """Return a matrix in 8 bits, with a scale for each row."""
+def _rows(weight: Tensor) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return a matrix in 8 bits, and a scale for each row."""
     table = weight.detach().numpy()
     scales = np.abs(table).max(1) / 127
-    return {"rows": np.round(table / scales[:, None]).astype(np.int8), "scales": scales.astype(np.float32)}
+    return np.round(table / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 
 def count_words(pack: Pack, least: int = 5) -> Counter[str]:
@@ -138,9 +139,11 @@ def export_run(run: Path, folder: Path, pack_path: Path) -> None:
     pack = Pack.open(pack_path, "train")
     folder.mkdir(parents=True, exist_ok=True)
     export_tower(model.tower, pack, folder / "tower.onnx")
-    np.savez_compressed(folder / "ngrams.npz", **_rows(model.encoder.table.weight))
+    rows, scales = _rows(model.encoder.table.weight)
+    np.savez_compressed(folder / "ngrams.npz", rows=rows, scales=scales)
     letters = model.tower.letters.name
-    np.savez_compressed(folder / "letters.npz", bias=letters.bias.detach().numpy(), **_rows(letters.weight))
+    rows, scales = _rows(letters.weight)
+    np.savez_compressed(folder / "letters.npz", rows=rows, scales=scales, bias=letters.bias.detach().numpy())
     counts = count_words(pack)
     lines = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     with torch.no_grad():

@@ -21,7 +21,7 @@ def spelling_loss(columns: Tensor, counts: Tensor, letters: Tensor, sizes: Tenso
         sizes: (m,) letters of each word. A word with more letters than columns is passed over.
         groups: words are padded to the widest among as many of like width.
     """
-    seen, written = columns.log_softmax(1), letters.split(sizes.tolist())
+    seen, written = columns.log_softmax(1), torch.split(letters, sizes.tolist())
     starts = counts.cumsum(0) - counts
     lost = columns.new_zeros(())
     for group in counts.argsort().chunk(groups) if len(counts) else ():

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from visir.screenshot import Query
 from visir.unise.embedder import Calibration
 
+# So many words of a picture are enough to go by.
+_ENOUGH = 8
+
 
 def meaning(cosines: NDArray[np.float32], query: Query, calibration: Calibration, words: bool = True) -> NDArray[np.float32]:
     """Return what cosines of a query with pages prove, 0 to 1, same shape.
@@ -40,14 +43,16 @@ def join(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.flo
     return np.asarray(1 - (1 - one) * (1 - other), np.float32)
 
 
-def likeness(shared: NDArray[np.float32], cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+def likeness(shared: NDArray[np.float32], cosines: NDArray[np.float32], parts: NDArray[np.int64] | int) -> NDArray[np.float32]:
     """Return how like pages are to the picture that asks, 0 to 1, same shape: half by what is seen on both, half by what both mean.
 
     Args:
         shared: share of the picture's telling words that is on each page.
         cosines: of the query's vector with the pages'.
+        parts: how many telling words the picture has; where they are few, they count less and the vectors more.
     """
-    return np.asarray((shared + np.maximum(cosines, 0)) / 2, np.float32)
+    half = 0.5 * np.minimum(np.asarray(parts, np.float32) / _ENOUGH, 1)
+    return np.asarray(half * shared + (1 - half) * np.maximum(cosines, 0), np.float32)
 
 
 def turn(alike: NDArray[np.float32], differ: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ PARTS = 8
 _OUTSIDE, _INSIDE = 0.6, 0.3
 _GAP = -1.0
 _NEVER = -1e4
-# Words whose ways are summed in one go, those of like width together.
+# Words that are gone through in step, those of like width together.
 _TOGETHER = 256
 _CLASS = {letter: number for number, letter in enumerate(ALPHABET, 1)}
 _CAPITALS = [number for letter, number in _CLASS.items() if letter.lower() != letter and letter.lower() in _CLASS]
@@ -78,7 +78,7 @@ class Speller:
             named[here] = cells[here] @ self._maps[part] + self._biases[part]
         named -= named.max(1, keepdims=True)
         named -= np.log(np.exp(named).sum(1, keepdims=True))
-        return np.split(named, ends[:-1])
+        return np.split(named, ends[:-1])[: len(boxes)]
 
     def words(self, fine: Floats, boxes: Floats) -> list[Floats]:
         """Return the log chances (t, CLASSES) of the columns of each word, those of its neighbours cut off.
@@ -123,9 +123,9 @@ def fold_case(columns: Floats) -> Floats:
 
 
 def likelihoods(columns: Sequence[Floats], words: Sequence[str]) -> Floats:
-    """Return how likely each word's columns (t, CLASSES) spell it (n,), as logarithms: the forward sum of Graves et al. 2006.
+    """Return the log chance of the likeliest way in which each word's columns (t, CLASSES) spell it (n,).
 
-    Letters that are in no `ALPHABET` make a word as good as impossible.
+    Letters that are not in `ALPHABET` make a word as good as impossible.
     """
     found = np.full(len(words), _NEVER, np.float32)
     spelt = [classes_of(word) for word in words]
@@ -133,20 +133,20 @@ def likelihoods(columns: Sequence[Floats], words: Sequence[str]) -> Floats:
     usable.sort(key=lambda number: len(columns[number]))
     for at in range(0, len(usable), _TOGETHER):
         some = usable[at : at + _TOGETHER]
-        found[some] = _forward([columns[number] for number in some], [spelt[number] or [] for number in some])
+        found[some] = _best_ways([columns[number] for number in some], [spelt[number] or [] for number in some])
     return found
 
 
-def _forward(columns: Sequence[Floats], spelt: Sequence[Sequence[int]]) -> Floats:
-    """Sum over all ways to spell; words are padded behind their ends, where nothing is read any more."""
+def _best_ways(columns: Sequence[Floats], spelt: Sequence[Sequence[int]]) -> Floats:
+    """Go through all columns in step; words are padded behind their ends, where nothing is read any more."""
     sizes, steps = np.array([len(word) for word in spelt]), np.array([len(part) for part in columns])
     states = np.full((len(spelt), 2 * sizes.max() + 1), BLANK)
     said = np.zeros((len(spelt), steps.max(), CLASSES), np.float32)
     for number, (part, word) in enumerate(zip(columns, spelt, strict=True)):
         states[number, 1 : 2 * len(word) : 2] = word
         said[number, : len(part)] = part
-    skips = np.zeros(states.shape, bool)
-    skips[:, 2:] = (states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])
+    skips = np.full(states.shape, _NEVER, np.float32)
+    skips[:, 2:][(states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])] = 0.0
     shown = np.take_along_axis(said, np.broadcast_to(states[:, None, :], (*said.shape[:2], states.shape[1])), 2)
     rows = np.arange(len(spelt))
     ways = np.full((len(spelt), states.shape[1] + 2), _NEVER, np.float32)
@@ -154,8 +154,8 @@ def _forward(columns: Sequence[Floats], spelt: Sequence[Sequence[int]]) -> Float
     ends = np.empty(len(spelt), np.float32)
     for step in range(steps.max()):
         if step:
-            best = np.logaddexp(ways[:, 2:], ways[:, 1:-1])
-            ways[:, 2:] = np.logaddexp(best, np.where(skips, ways[:, :-2], _NEVER)) + shown[:, step]
+            best = np.maximum(ways[:, 2:], ways[:, 1:-1])
+            ways[:, 2:] = np.maximum(best, ways[:, :-2] + skips) + shown[:, step]
         over = rows[steps == step + 1]
-        ends[over] = np.logaddexp(ways[over, 2 * sizes[over] + 2], ways[over, 2 * sizes[over] + 1])
+        ends[over] = np.maximum(ways[over, 2 * sizes[over] + 2], ways[over, 2 * sizes[over] + 1])
     return ends

@@ -201,7 +201,8 @@ class LetterHead(nn.Module):
         cells = fine.permute(0, 2, 3, 1).flatten(0, 2)
         order = part.argsort(stable=True)
         sizes = torch.bincount(part, minlength=PARTS).tolist()
-        maps = zip(cells[cell[order]].split(sizes), self.name.weight.split(CLASSES), self.name.bias.split(CLASSES), strict=True)
+        weights, biases = torch.split(self.name.weight, CLASSES), torch.split(self.name.bias, CLASSES)
+        maps = zip(torch.split(cells[cell[order]], sizes), weights, biases, strict=True)
         named = torch.cat([F.linear(seen, weight, bias) for seen, weight, bias in maps])
         return named.float()[order.argsort()]
 

@@ -13,6 +13,7 @@ from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot, Word
 from visir.unise.embedder import Calibration, Vectors
 from visir.unise.instructions import SEARCH
+from visir.unise.looks import look_of
 from visir.unise.onnx import TextEmbedder, normalise, open_text_embedder
 from visir.unise.reading import PageReader, Reading
 from visir.unise.regions import RegionQuery, Regions
@@ -21,6 +22,8 @@ from visir.unise.words import fold_word
 _REMEMBERED = 64
 _PICTURE_WORDS = 32
 _LARGEST = 3.0
+# A picture on which so many words of so many letters are read goes half by these and half by its looks.
+_FEW, _TELLING = 3, 3
 # Minus the logarithm of the share of all writing that a word has: one in 20,000.
 _COMMON = 10.0
 
@@ -38,26 +41,29 @@ class MiniEmbedder:
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self._text: TextEmbedder = open_text_embedder(folder.parent / config["text"])
         self._reader = PageReader(folder, config["pixels"])
+        self._lexicon = self._reader.lexicon
         self.name: str = config["name"]
         self.revision: str = f"{config['revision']}-{self._text.revision}"
         self.dim: int = self._text.dim
         self.calibration = Calibration(**config["calibration"])
         self._present: tuple[float, float] = tuple(config["present"])
-        self._seen: OrderedDict[str, tuple[Reading, list[str]]] = OrderedDict()
+        self._seen: OrderedDict[str, Reading] = OrderedDict()
 
     def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
         """Embed queries; see `Embedder`. The instruction is ignored."""
         vectors = np.zeros((len(queries), self.dim), np.float32)
         for number, query in enumerate(queries):
             query = Query(query) if isinstance(query, str) else query
-            texts = [query.text] if query.text else []
-            texts += [self._words_of(query.image)] if query.image else []
-            vectors[number] = self._text.encode_document(texts).sum(0)
+            if query.text:
+                vectors[number] += self._told(query.text)
+            if query.image:
+                vectors[number] += self._vector_of(query.image)
         return normalise(vectors)
 
     def encode_document(self, documents: Sequence[Screenshot | str]) -> Vectors:
         """Embed pages; see `Embedder`."""
-        return self._text.encode_document([document if isinstance(document, str) else self._words_of(document) for document in documents])
+        vectors = [self._told(document) if isinstance(document, str) else self._vector_of(document) for document in documents]
+        return np.array(vectors, np.float32).reshape(len(documents), self.dim)
 
     def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
         """Return the cosine of every query with every document."""
@@ -71,10 +77,10 @@ class MiniEmbedder:
         """See `RegionEmbedder`: rare words weigh more, and of a picture's words the larger ones; it is asked with the most telling."""
         if query.image is None:
             words = _words_in(query.text)
-            return self._asked(words, self._reader.vectors_of(words), self._reader.rarity_of(words))
+            return self._asked(words, self._lexicon.vectors_of(words), self._lexicon.rarity_of(words))
         seen = seen or self._regions_of(query.image)
-        words = self._reader.spell(seen.vectors)
-        telling = self._reader.rarity_of(words) * _relative_height(seen.boxes) ** 2
+        words = self._lexicon.spell(seen.vectors)
+        telling = self._lexicon.rarity_of(words) * _relative_height(seen.boxes) ** 2
         most = np.argsort(-telling, kind="stable")[:_PICTURE_WORDS]
         return self._asked([words[number] for number in most], seen.vectors[most], telling[most])
 
@@ -82,35 +88,48 @@ class MiniEmbedder:
         """See `RegionEmbedder`: words rarer than one in 20,000, and numbers, which are told apart by little."""
         words = _words_in(text)
         # A word that is in no lexicon is as rare as can be, and so tells as much as a number.
-        rarity = self._reader.rarity_of(["" if any(letter.isdigit() for letter in word) else word for word in words])
-        return self._asked(words, self._reader.vectors_of(words), np.maximum(rarity - _COMMON, 0), doubt=1.0)
+        rarity = self._lexicon.rarity_of(["" if any(letter.isdigit() for letter in word) else word for word in words])
+        return self._asked(words, self._lexicon.vectors_of(words), np.maximum(rarity - _COMMON, 0), doubt=1.0)
 
     def read(self, document: Screenshot) -> Screenshot:
         """See `RegionEmbedder`: the page with the words that were read on it."""
-        seen, spelt = self._look(document)
+        seen = self._look(document)
         boxes = [tuple(round(float(value), 4) for value in box) for box in seen.boxes]
-        words = tuple(Word(word, box) for word, box in zip(spelt, boxes, strict=True) if word)  # type: ignore[arg-type]
+        words = tuple(Word(word, box) for word, box in zip(seen.words, boxes, strict=True) if word)  # type: ignore[arg-type]
         return Screenshot(
             document.encoded, document.uri, document.page, document.title, " ".join(word.text for word in words), words, document.date
         )
 
-    def _words_of(self, document: Screenshot) -> str:
+    def _vector_of(self, document: Screenshot) -> Vectors:
+        """Return the vector of a page: of its words, and the fewer there are, the more of what it looks like from afar."""
         if document.words:
-            return f"{document.title}\n{document.text}"
-        return " ".join(word for word in self._look(document)[1] if word)
+            return self._told(f"{document.title}\n{document.text}")
+        seen = self._look(document)
+        telling = float(sum(sure for word, sure in zip(seen.words, seen.sure, strict=True) if len(word) >= _TELLING))
+        look = look_of(document.image, self.dim) / (1 + telling / _FEW)
+        if telling:
+            look += self._told(" ".join(word for word in seen.words if word)) * telling / (telling + _FEW)
+        return normalise(look)
+
+    def _told(self, text: str) -> Vectors:
+        return np.asarray(self._text.encode_document([text])[0], np.float32)
 
     def _asked(self, words: Sequence[str], vectors: Vectors, weights: Vectors, doubt: float = 1e-9) -> RegionQuery:
         return RegionQuery(tuple(words), vectors, np.asarray(weights / (weights.sum() + doubt), np.float32), self._present)
 
     def _regions_of(self, document: Screenshot) -> Regions:
         if not document.words:
-            seen, _ = self._look(document)
-            return Regions(seen.boxes, seen.vectors)
+            return self._regions_seen(self._look(document))
         told = [(folded, word.box) for word in document.words if (folded := fold_word(word.text))]
         boxes = np.array([box for _, box in told], np.float32).reshape(-1, 4)
-        return Regions(boxes, self._reader.vectors_of([folded for folded, _ in told]))
+        return Regions(boxes, self._lexicon.vectors_of([folded for folded, _ in told]))
 
-    def _look(self, document: Screenshot) -> tuple[Reading, list[str]]:
+    def _regions_seen(self, seen: Reading) -> Regions:
+        """Return regions whose vectors are what each word looks like, and, as far as that is sure, what the word it reads as looks like."""
+        read = seen.sure[:, None] * self._lexicon.vectors_of(seen.words)
+        return Regions(seen.boxes, normalise(seen.vectors + read))
+
+    def _look(self, document: Screenshot) -> Reading:
         """Look at a picture; the last ones are remembered, since one page is asked for its vector, its regions and its words."""
         key = hashlib.blake2b(document.encoded, digest_size=16).hexdigest()
         if key in self._seen:
@@ -120,10 +139,10 @@ class MiniEmbedder:
             seen = self._reader.look(document.image)
         except OSError as error:
             raise ModelError(f"{document.uri or 'a picture'} cannot be decoded: {error}") from error
-        self._seen[key] = seen, self._reader.spell(seen.vectors)
+        self._seen[key] = seen
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
-        return self._seen[key]
+        return seen
 
 
 def _words_in(text: str) -> list[str]:

@@ -15,14 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from visir.unise.letters import Speller, fold_case, likelihoods, spell
+from visir.unise.lexicon import Lexicon
 from visir.unise.onnx import open_session
-from visir.unise.words import Floats, bag_rows, find_words, fit_size, fold_word, pool_words
+from visir.unise.words import COARSE, Floats, find_words, fit_size, pool_words
 
-_SHARPNESS = 60.0
-_LEAST_ALIKE = 0.45
 _MAX_WORDS = 1000
-# Words compared with the lexicon in one go: bounds the memory for their scores (25 MB).
-_AT_ONCE = 128
+# Heights of words in pixels: below the first a page is enlarged, to bring them to the second; above the third they are read at half size.
+_SMALL, _WANTED, _LARGE = 9.5, 12.0, 18.0
+# No page is looked at with more than so many times the default number of pixels.
+_ENLARGED = 4.0
+# Words spelt as surely as this are not looked up, nor words of the lexicon that are likely spelt so and look like it; for others so many
+# words of the lexicon are weighed.
+_SURE, _CANDIDATES = 0.9, 3
+_LIKELY, _ALIKE = 0.1, 0.7
+# What a word's looks (a cosine) count against its letters and its frequency (logarithms), and the frequency of a word that is not known.
+_LOOKS, _UNKNOWN = 220.0, -17.0
+# By how much words must differ in these, all told, for one to be likelier by e; and what a word needs of the one or the other to be read.
+_DOUBT = 5.0
+_LEAST_LETTER, _LEAST_LOOKS = -2.5, 0.5
 
 
 @dataclass(frozen=True)
@@ -32,10 +43,28 @@ class Reading:
     Args:
         boxes: (k, 4) where they stand, in fractions of the page.
         vectors: (k, d) what their letters look like, each of length 1.
+        words: what each reads as; empty where it reads as nothing.
+        sure: (k,) how likely it reads so.
     """
 
     boxes: Floats
     vectors: Floats
+    words: list[str]
+    sure: Floats
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """The words of a page before they are read: as in `Reading`, and the columns of each (`Speller.words`)."""
+
+    boxes: Floats
+    vectors: Floats
+    columns: list[Floats]
+
+    @property
+    def heights(self) -> Floats:
+        """How high each word is, as a share of the page."""
+        return np.asarray(self.boxes[:, 3] - self.boxes[:, 1])
 
 
 class PageReader:
@@ -48,6 +77,7 @@ class PageReader:
 
     def __init__(self, folder: Path, pixels: int) -> None:
         self._folder, self._pixels = folder, pixels
+        self.lexicon = Lexicon(folder)
 
     @cached_property
     def _session(self) -> Any:
@@ -55,66 +85,110 @@ class PageReader:
         return open_session(self._folder / "tower.onnx")
 
     def look(self, image: Image.Image) -> Reading:
-        """Return the words seen on a picture."""
-        width, height = fit_size(*image.size, self._pixels)
-        picture = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0))
-        words, spots = self._session.run(None, {"image": picture[None]})
-        boxes, _ = find_words(spots[0], limit=_MAX_WORDS)
-        boxes = boxes[reading_order(boxes * np.tile(np.array([width, height], np.float32), 2))]
-        return Reading(boxes, pool_words(words[0], boxes))
+        """Return the words seen on a picture.
+
+        The tower reads type of some 9 to 20 pixels. A page is first seen at the size that shows a document's type so; where its type is
+        smaller and the picture has more to show, larger; and for words in large type at half that size, again and again.
+        """
+        image = image.convert("RGB")
+        size = self._fit(image.size, self._pixels, 1.0)
+        page = self._see(image, size)
+        high = float(np.median(page.heights)) * size[1] if len(page.boxes) else 0.0
+        if 0 < high < _SMALL:
+            larger = self._fit(image.size, size[0] * size[1] * min(4.0, (_WANTED / high) ** 2), 1.5)
+            if larger[0] * larger[1] > 1.3 * size[0] * size[1]:
+                size, page = larger, self._see(image, larger)
+        shown = size
+        while len(page.boxes):
+            half = self._fit(image.size, shown[0] * shown[1] / 4, 1.0)
+            if min(half) < 2 * COARSE:
+                break
+            seen = self._see(image, half)
+            page, shown = _join(page, seen, _LARGE / shown[1]), half
+            if seen.heights.max(initial=0) * half[1] <= _LARGE:
+                break
+        order = reading_order(page.boxes * np.tile(np.array(size, np.float32), 2))
+        vectors = page.vectors[order]
+        return Reading(page.boxes[order], vectors, *self._read([page.columns[number] for number in order], vectors))
+
+    def _fit(self, size: tuple[int, int], pixels: float, most: float) -> tuple[int, int]:
+        """Return a size of about ``pixels``: at most `_ENLARGED` times the default, and at most ``most`` times the picture's sides."""
+        wide, high = size
+        return fit_size(wide, high, int(min(pixels, most**2 * wide * high, _ENLARGED * self._pixels)))
+
+    def _see(self, image: Image.Image, size: tuple[int, int]) -> "_Sight":
+        """Return the words seen on a picture that is brought to one size, in no order."""
+        picture = np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
+        words, spots, fine = self._session.run(None, {"image": picture[None]})
+        boxes, _ = find_words(spots[0], limit=_MAX_WORDS * max(1, round(size[0] * size[1] / self._pixels)))
+        return _Sight(boxes, pool_words(words[0], boxes), self._speller.words(fine[0], boxes))
 
     @cached_property
-    def _table(self) -> Floats:
-        with np.load(self._folder / "ngrams.npz") as file:
-            return np.asarray(file["rows"] * file["scales"][:, None], np.float32)
+    def _speller(self) -> Speller:
+        return Speller(self._folder / "letters.npz")
 
-    def vectors_of(self, words: Sequence[str]) -> Floats:
-        """Return the vectors (n, d) of words by their letters, each of length 1."""
-        rows, starts = bag_rows(words, len(self._table))
-        vectors = np.zeros((len(words), self._table.shape[1]), np.float32)
-        ends = np.append(starts[1:], len(rows))
-        some = np.flatnonzero(ends > starts)
-        for at in range(0, len(some), 4096):
-            chosen = some[at : at + 4096]
-            first, last = starts[chosen[0]], ends[chosen[-1]]
-            vectors[chosen] = np.add.reduceat(self._table[rows[first:last]], starts[chosen] - first, axis=0)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(vectors / np.maximum(lengths, 1e-9), np.float32)
+    def _read(self, columns: Sequence[Floats], vectors: Floats) -> tuple[list[str], Floats]:
+        """Return what each word reads as, and how likely (k,).
 
-    @cached_property
-    def _lexicon(self) -> tuple[list[str], Floats]:
-        """The words that can be read, and the logarithm of how often each is written, as a share."""
-        lines = (self._folder / "lexicon.txt").read_text(encoding="utf-8").splitlines()
-        counts = np.array([float(line.partition("\t")[2]) for line in lines])
-        return [line.partition("\t")[0] for line in lines], np.log(counts / counts.sum()).astype(np.float32)
+        Words of the lexicon that look like it, and the word as it is spelt, are weighed by their looks, their letters, and how often they
+        are written.
+        """
+        spelt = [spell(part) for part in columns]
+        chosen = [word for word, _ in spelt]
+        sure = np.array([chance for _, chance in spelt], np.float32)
+        cores = [_parts(word)[1].casefold() for word in chosen]
+        looks = (self.lexicon.vectors_of(cores) * vectors).sum(1)
+        known = (self.lexicon.shares_of(cores) > _UNKNOWN) & (looks > _ALIKE) & (sure > _LIKELY)
+        sure[known] = np.maximum(sure[known], _SURE)
+        doubtful = np.flatnonzero(sure < _SURE).tolist()
+        if not doubtful:
+            return chosen, sure
+        asked: list[str] = []
+        texts: list[str] = []
+        counts: list[int] = []
+        for number, words in zip(doubtful, self.lexicon.nearest(vectors[doubtful], _CANDIDATES), strict=True):
+            start, core, end = _parts(chosen[number])
+            candidates = list(dict.fromkeys([core.casefold(), *words]))
+            asked += candidates
+            texts += [f"{start}{core if word == core.casefold() else word}{end}" for word in candidates]
+            counts.append(len(candidates))
+        of = np.repeat(doubtful, counts)
+        folded = {number: fold_case(columns[number]) for number in doubtful}
+        by_letters = likelihoods([folded[number] for number in of.tolist()], [text.lower() for text in texts])
+        by_looks = (self.lexicon.vectors_of(asked) * vectors[of]).sum(1)
+        scores = _LOOKS * by_looks + by_letters + np.maximum(self.lexicon.shares_of(asked), _UNKNOWN)
+        ends = np.cumsum(counts)
+        for number, first, last in zip(doubtful, ends - counts, ends, strict=True):
+            best = first + int(scores[first:last].argmax())
+            sure[number] = 1 / np.exp((scores[first:last] - scores[best]) / _DOUBT).sum()
+            plain = by_letters[best] < _LEAST_LETTER * len(texts[best]) and by_looks[best] < _LEAST_LOOKS
+            chosen[number] = "" if plain else texts[best]
+        return chosen, sure
 
-    @cached_property
-    def _lexicon_vectors(self) -> Floats:
-        """Transposed, times `_SHARPNESS`, and below them the words' shares: one product gives the scores."""
-        looks = np.load(self._folder / "lexicon.npy").astype(np.float32)
-        looks *= _SHARPNESS / np.linalg.norm(looks, axis=1, keepdims=True)
-        return np.ascontiguousarray(np.concatenate([looks, self._lexicon[1][:, None]], 1).T)
 
-    @cached_property
-    def _frequency(self) -> dict[str, float]:
-        return dict(zip(self._lexicon[0], self._lexicon[1].tolist(), strict=True))
+def _parts(word: str) -> tuple[str, str, str]:
+    """Part a word from the punctuation around it."""
+    start, end = 0, len(word)
+    while start < end and not word[start].isalnum():
+        start += 1
+    while end > start and not word[end - 1].isalnum():
+        end -= 1
+    return word[:start], word[start:end], word[end:]
 
-    def rarity_of(self, words: Sequence[str]) -> Floats:
-        """Return how much each word tells (n,): minus the logarithm of its share of all writing, at most that of the rarest."""
-        rarest = float(self._lexicon[1].min())
-        return np.array([-self._frequency.get(fold_word(word), rarest) for word in words], np.float32)
 
-    def spell(self, vectors: Floats) -> list[str]:
-        """Return what words read as by their vectors (k, d); empty where no word of the lexicon looks like it."""
-        names, shares = self._lexicon
-        found: list[str] = []
-        for at in range(0, len(vectors), _AT_ONCE):
-            part = vectors[at : at + _AT_ONCE]
-            scores = np.concatenate([part, np.ones((len(part), 1), np.float32)], 1) @ self._lexicon_vectors
-            best = scores.argmax(1)
-            alike = (scores[np.arange(len(part)), best] - shares[best]) / _SHARPNESS
-            found.extend(names[number] if sure else "" for number, sure in zip(best, alike > _LEAST_ALIKE, strict=True))
-        return found
+def _join(page: _Sight, half: _Sight, large: float) -> _Sight:
+    """Return the words of a page, those higher than ``large``, a share of the page, as they were seen at half the size."""
+    kept = np.flatnonzero(half.heights > large)
+    x, y = ((page.boxes[:, side] + page.boxes[:, side + 2]) / 2 for side in (0, 1))
+    covered = np.zeros(len(page.boxes), bool)
+    for left, top, right, bottom in half.boxes[kept]:
+        covered |= (x > left) & (x < right) & (y > top) & (y < bottom)
+    own = np.flatnonzero(~covered)
+    return _Sight(
+        np.concatenate([page.boxes[own], half.boxes[kept]]),
+        np.concatenate([page.vectors[own], half.vectors[kept]]),
+        [page.columns[number] for number in own] + [half.columns[number] for number in kept],
+    )
 
 
 def reading_order(boxes: Floats) -> NDArray[np.int64]:

@@ -83,19 +83,19 @@ def find_words(spots: Floats, threshold: float = 0.3, limit: int = 1000) -> tupl
     return boxes, heat[rows, columns][kept].astype(np.float32)
 
 
-def _suppress(boxes: Floats, most: float = 0.45) -> NDArray[np.int64]:
-    """Return the numbers of the boxes that overlap no better one by more than ``most`` of their union."""
+def _suppress(boxes: Floats, most: float = 0.6) -> NDArray[np.int64]:
+    """Return the numbers of the boxes that share no more than ``most`` of the smaller one with any better one."""
     if not len(boxes):
         return np.zeros(0, np.int64)
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(2)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    clash = shared > most * (area[:, None] + area[None, :] - shared)
     alive = np.ones(len(boxes), bool)
     for index in range(len(boxes)):
         if alive[index]:
-            alive[index + 1 :] &= ~clash[index, index + 1 :]
+            later = boxes[index + 1 :]
+            wide = np.minimum(later[:, 2], boxes[index, 2]) - np.maximum(later[:, 0], boxes[index, 0])
+            high = np.minimum(later[:, 3], boxes[index, 3]) - np.maximum(later[:, 1], boxes[index, 1])
+            shared = wide.clip(0) * high.clip(0)
+            alive[index + 1 :] &= shared <= most * np.minimum(area[index], area[index + 1 :])
     return np.flatnonzero(alive)
 
 

@@ -15,6 +15,9 @@ from visir.unise.regions import RegionEmbedder
 BASELINES = ("random", "grey", "ocr-bm25", "rapidocr-bm25")
 """Names of baselines that are no embedding models; any other name is a model."""
 
+PARTS = (":vector", ":regions")
+"""What may stand behind the name of a model that gives regions."""
+
 _RAPIDOCR = "rapidocr-"
 
 
@@ -22,8 +25,9 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
     """Return a baseline by name, or the model of that name or folder.
 
     Args:
-        name: one of `BASELINES`; a text model's name after ``rapidocr-``; a model's name or folder, as for `load_embedder`; behind that
-            ``+regions`` for its vector and its regions joined, ``:regions`` for its regions alone.
+        name: one of `BASELINES`; a text model's name after ``rapidocr-``; a model's name or folder, as for `load_embedder`. A model that
+            gives regions is measured as `visir search` uses it, its vector and its regions joined; behind its name ``:vector`` or
+            ``:regions`` stands for the one or the other alone.
         cache: keeps vectors and texts.
         device: where models run that need torch.
 
@@ -44,16 +48,12 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
         except ImportError as error:
             raise ModelError(f"the model {plain} runs in torch: pip install 'visir[train]' ({error})") from error
         return LateInteraction.load(plain, cache, device)
-    if plain.endswith(("+regions", ":regions")):
-        return RegionRetriever(_load_region_embedder(plain[: -len("+regions")]), cache, plain.endswith(":regions"))
-    embedder = load_embedder(plain, device)
+    part = next((part for part in PARTS if plain.endswith(part)), "")
+    embedder = load_embedder(plain.removesuffix(part), device)
     if plain != name and embedder.reads != "text":
         raise ModelError(f"{name}: the model {plain} looks at pixels and needs no OCR")
-    return EmbeddingRetriever(embedder, cache, engine)
-
-
-def _load_region_embedder(name: str) -> RegionEmbedder:
-    embedder = load_embedder(name)
-    if not isinstance(embedder, RegionEmbedder):
-        raise ModelError(f"the model {name} gives one vector a page and no regions: leave out what stands behind its name")
-    return embedder
+    if part and not isinstance(embedder, RegionEmbedder):
+        raise ModelError(f"the model {plain.removesuffix(part)} gives one vector a page and no regions: leave out {part}")
+    if isinstance(embedder, RegionEmbedder) and part != ":vector":
+        return RegionRetriever(embedder, cache, part == ":regions")
+    return EmbeddingRetriever(embedder, cache, engine, part)

@@ -23,13 +23,14 @@ class EmbeddingRetriever:
         embedder: the model.
         cache: keeps vectors by model, role, instruction and content.
         engine: who reads pictures for a model that needs words.
+        suffix: what the model is called by behind its name.
     """
 
-    def __init__(self, embedder: Embedder, cache: Cache, engine: EngineName = "tesseract") -> None:
+    def __init__(self, embedder: Embedder, cache: Cache, engine: EngineName = "tesseract", suffix: str = "") -> None:
         self._embedder = embedder
         self._cache = cache
         self._ocr = OcrWords(cache, engine) if embedder.reads == "text" else None
-        self.name = f"{'ocr' if engine == 'tesseract' else engine}-{embedder.name}" if self._ocr else embedder.name
+        self.name = (f"{'ocr' if engine == 'tesseract' else engine}-{embedder.name}" if self._ocr else embedder.name) + suffix
         self.revision = f"{embedder.revision}-{self._ocr.revision}" if self._ocr else embedder.revision
 
     @property

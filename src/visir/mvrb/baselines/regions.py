@@ -1,6 +1,6 @@
 """Late interaction: a model's many vectors of a page against the parts of a query, beside its one vector."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class RegionRetriever:
     def __init__(self, embedder: RegionEmbedder, cache: Cache, alone: bool = False) -> None:
         self._embedder, self._cache, self._alone = embedder, cache, alone
         self._vectors = EmbeddingRetriever(embedder, cache)
-        self.name = embedder.name + (":regions" if alone else "+regions")
+        self.name = embedder.name + (":regions" if alone else "")
         self.revision = embedder.revision
 
     @property
@@ -41,14 +41,26 @@ class RegionRetriever:
 
     def score(self, task: TaskData, progress: Progress) -> NDArray[np.float32]:
         """Return the joined scores, 0 to 1."""
-        candidates = self._regions(task.candidates, progress)
+        pictures = [row for row in task.queries if row.picture]
+        candidates = self._see(task.candidates, self._vectors.documents, progress)
+        seen = self._see(pictures, lambda rows: self._vectors.queries(rows, task.instruction), progress)
         cosines = self._vectors.score(task, progress) if not self._alone else np.zeros((len(task.queries), len(candidates)), np.float32)
         typed = np.array([not row.picture for row in task.queries], bool)
         scores = np.zeros_like(cosines)
         scores[typed] = self._bearing_words([row for row in task.queries if not row.picture], candidates, cosines[typed])
-        pictures = [row for row in task.queries if row.picture]
-        scores[~typed] = self._like_pictures(pictures, self._regions(pictures, progress), task.candidates, candidates, cosines[~typed])
+        scores[~typed] = self._like_pictures(pictures, seen, task.candidates, candidates, cosines[~typed])
         return scores
+
+    def _see(self, rows: Sequence[Row], embed: Callable[[Sequence[Row]], Floats], progress: Progress) -> list[Regions]:
+        """Return the regions of rows; their vectors are computed at the same time, so that each picture is looked at once."""
+        found: list[Regions] = []
+        for at in range(0, len(rows), _BATCH):
+            part = rows[at : at + _BATCH]
+            found += self._regions(part)
+            if not self._alone:
+                embed(part)
+            progress("pages", len(found), len(rows))
+        return found
 
     def _bearing_words(self, rows: Sequence[Row], candidates: Sequence[Regions], cosines: Floats) -> Floats:
         queries = [Query(row.text) for row in rows]
@@ -60,7 +72,8 @@ class RegionRetriever:
         self, rows: Sequence[Row], seen: Sequence[Regions], others: Sequence[Row], candidates: Sequence[Regions], cosines: Floats
     ) -> Floats:
         ask = self._embedder.encode_query_regions
-        shared = present([ask(Query(image=row.screenshot()), regions) for row, regions in zip(rows, seen, strict=True)], candidates)
+        asked = [ask(Query(image=row.screenshot()), regions) for row, regions in zip(rows, seen, strict=True)]
+        shared = present(asked, candidates)
         differ = present([self._embedder.encode_difference(row.text) for row in rows], candidates)
         # A text, such as an answer, is looked for on the picture that asks; few words prove little.
         texts = [number for number, row in enumerate(others) if not row.picture]
@@ -68,22 +81,15 @@ class RegionRetriever:
         proof = np.array([len(part.names) / (len(part.names) + _FEW_WORDS) for part in parts], np.float32)
         shared[:, texts] = present(parts, seen).T * proof
         differ[:, texts] = 0
-        return evidence.turn(evidence.likeness(shared, cosines), differ)
+        found = np.array([len(query.names) for query in asked]).reshape(-1, 1)
+        return evidence.turn(evidence.likeness(shared, cosines, found), differ)
 
-    def _regions(self, rows: Sequence[Row], progress: Progress) -> list[Regions]:
+    def _regions(self, rows: Sequence[Row]) -> list[Regions]:
         """Return the regions of each row's picture; a text has those of its words."""
         kind = f"{self._embedder.name}\0{self._embedder.revision}\0regions"
         keys = [key_of(kind, "" if row.picture else row.text, row.digest) for row in rows]
-        done = 0
-
-        def compute(positions: list[int]) -> list[bytes]:
-            nonlocal done
-            found = [self._look(rows[position]) for position in positions]
-            done += len(positions)
-            progress("regions", done, len(rows))
-            return [regions.pack() for regions in found]
-
-        return [Regions.unpack(raw) for raw in self._cache.through(keys, compute, _BATCH)]
+        raw = self._cache.through(keys, lambda positions: [self._look(rows[position]).pack() for position in positions], _BATCH)
+        return [Regions.unpack(packed) for packed in raw]
 
     def _look(self, row: Row) -> Regions:
         if row.picture:

@@ -80,7 +80,10 @@ class Setting:
         """
         for retriever in self.retrievers():
             if not isinstance(retriever, EmbeddingRetriever):
-                raise BenchmarkError(f"{retriever.name} has no single vectors, and this experiment works on vectors")
+                raise BenchmarkError(
+                    f"{retriever.name} is not measured by single vectors, on which this experiment works; "
+                    "of a model that gives regions too, name its vector: MODEL:vector"
+                )
             yield retriever
 
 
