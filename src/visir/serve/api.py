@@ -120,7 +120,7 @@ async def status(server: Here) -> StatusModel:
         documents=documents,
         pages=pages,
         failures=failures,
-        roots=list(library.index.store.settings["roots"]),
+        roots=await to_thread.run_sync(library.index.store.roots),
         facets=await to_thread.run_sync(library.facets),
         jobs=server.jobs.counts(),
     )
