@@ -9,6 +9,7 @@ import pytest
 from documents import write_pdf
 from PIL import Image
 
+from visir.index import Index
 from visir.serve.client import RequestError
 from visir.serve.schemas import Filters, Like
 
@@ -126,6 +127,7 @@ def test_documents_are_listed_with_what_failed_and_why(client):
     status = client.status()
     assert (status.documents, status.pages, status.failures) == (3, 5, 1)
     assert status.facets.types == {"pdf": 3}
+    assert status.roots == [str(Path(broken.uri).parent)]
 
 
 def test_an_upload_is_searchable_and_a_deletion_takes_it_away(client, tmp_path):
@@ -161,6 +163,17 @@ def test_taking_a_document_out_leaves_its_file(client, shelf, tmp_path):
     assert client.documents(name="chess").total == 0
     assert client.wait(client.refresh()).indexed == 1, "a refresh of its folder finds it again"
     assert client.documents(name="chess").total == 1
+
+
+def test_what_another_process_adds_or_the_server_takes_out_counts_for_a_refresh(client, server, tmp_path):
+    path = write_pdf(tmp_path / "lone.pdf", ["A lone walrus"])
+    with Index.open(server.index) as other:
+        other.add(path)
+    client.wait(client.refresh())
+    assert str(path) in client.status().roots
+    assert client.remove(str(path)) == 1
+    job = client.wait(client.refresh())
+    assert (job.indexed, str(path) in client.status().roots) == (0, False), "what was taken out stays out"
 
 
 def test_health_and_metrics(client):

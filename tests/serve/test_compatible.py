@@ -61,6 +61,8 @@ def test_pictures_and_messages_of_picture_and_text(client, picture):
         ({"input": ["x"] * 300}, "give 1 to 256 inputs"),
         ({"input": [""]}, "an input is empty"),
         ({"input": "x", "dimensions": 7}, "384 dimensions"),
+        ({"input": [1, 2, 3]}, "send texts, not numbers of tokens"),
+        ({"input": [[1, 2, 3], [4]]}, "send texts, not numbers of tokens"),
         ({"input": [{"type": "image_url", "image_url": {"url": "http://example.org/a.png"}}]}, "addresses are not fetched"),
         ({"input": [{"type": "image_url", "image_url": {"url": "data:text/html;base64,eA=="}}]}, "data:image"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "eA=="}] * 2}]}, "several inputs"),

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import anyio
+import httpx2
 import numpy as np
 import pytest
 from documents import draw_png, write_pdf
@@ -155,8 +156,6 @@ def test_a_gate_lets_some_work_some_wait_and_turns_the_rest_away():
 
 
 def test_two_hundred_callers_at_once_get_an_answer_or_are_told_to_come_back(server):
-    import httpx2
-
     async def main():
         statuses: list[int] = []
 
@@ -176,6 +175,36 @@ def test_two_hundred_callers_at_once_get_an_answer_or_are_told_to_come_back(serv
     assert len(statuses) == 200
     assert set(statuses) <= {200, 503}
     assert statuses.count(200) >= 128
+
+
+def test_jobs_that_may_wait_have_a_limit_and_a_file_that_is_turned_away_is_not_kept(tmp_path):
+    from fastapi.testclient import TestClient
+
+    from visir.serve.app import create_app
+    from visir.serve.options import ServeOptions
+
+    with Index.open(tmp_path / "index") as index:
+        app = create_app(index, ServeOptions(queued_jobs=0))
+        with TestClient(app, base_url="http://127.0.0.1") as client:
+            answer = client.post("/api/documents/files", files={"files": ("a.txt", b"words")})
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert client.post("/api/refresh").status_code == 503
+    assert not list((tmp_path / "index.serve" / "uploads").rglob("a.txt"))
+
+
+@pytest.mark.slow
+def test_a_search_at_work_is_answered_though_the_server_is_told_to_stop(tmp_path, library):
+    server = start(tmp_path / "index", str(library))
+    client = server.client()
+    client.wait(client.jobs()[0].id)
+    pictures = [draw_png([f"rainfall in the year {2000 + number}", "and other words"] * 6) for number in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(client.search, image=picture) for picture in pictures]
+        wait_until(lambda: any(one.done() for one in asked))
+        server.process.send_signal(signal.SIGTERM)
+        assert not all(one.done() for one in asked), "the searches were over too soon: the test proves nothing"
+        assert all(one.result().hits for one in asked)
+    assert server.stop() == 0
 
 
 def test_whoever_watches_is_told_the_end_though_it_came_while_he_looked_away(tmp_path):

@@ -60,6 +60,22 @@ def test_on_standard_input_and_output(library, tmp_path):
     anyio.run(main)
 
 
+def test_an_agent_that_searches_while_indexing_runs_is_told(library, tmp_path):
+    async def main():
+        command = ["-m", "visir.cli.main", "mcp", "--index", str(tmp_path / "index"), str(library)]
+        server = StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
+        async with Client(stdio_client(server)) as agent:
+            found = await agent.call_tool("search", {"query": "feed the rye starter"})
+            assert "still being indexed" in found.structured_content["note"]
+            with anyio.fail_after(60):
+                while found.structured_content["note"]:
+                    await anyio.sleep(0.2)
+                    found = await agent.call_tool("search", {"query": "feed the rye starter"})
+            assert found.structured_content["pages"][0]["document"] == str(library / "bread.pdf")
+
+    anyio.run(main)
+
+
 def test_over_http(server, shelf):
     async def main():
         async with Client(f"{server.address}mcp") as agent:

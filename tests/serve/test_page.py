@@ -1,82 +1,17 @@
 """The page, as people use it, in headless Chromium: type, paste, drop, open, "like this, but …", delete, reload."""
 
-import base64
 import io
-import re
 
 import pytest
+from browsing import first, give_files, search
 from documents import write_pdf
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect
 from servers import running
 
-from visir.capture.web import find_chromium
 from visir.serve.client import data_url
 
-# A busy machine may take seconds for what is asked; a picture's words are read by tesseract first.
-expect.set_options(timeout=30_000)
 WIDTHS = {"desk": (1440, 900), "tablet": (768, 1024), "phone": (390, 844)}
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=find_chromium(), args=["--disable-gpu"], chromium_sandbox=False)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(chromium, server):
-    """A window on the page that fails the test if a script fails or anybody else is asked."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, base_url=server.address)
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on(
-        "console", lambda message: wrong.append(message.text) if message.type == "error" and "status of 4" not in message.text else None
-    )
-    page.on("request", lambda request: None if request.url.startswith((server.address, "data:", "blob:")) else wrong.append(request.url))
-    yield page
-    context.close()
-    assert not wrong
-
-
-@pytest.fixture(scope="module")
-def rye(server) -> bytes:
-    """The picture of the page on rye starters."""
-    with server.client() as client:
-        return client.picture(client.search("starter rye", count=1).hits[0].picture)
-
-
-def search(page: Page, words: str) -> None:
-    page.goto("/")
-    page.get_by_label("Search", exact=True).fill(words)
-    expect(page.locator(".score").first).to_be_visible()
-
-
-def first(page: Page):
-    return page.locator(".hit").first
-
-
-def give_files(page: Page, event: str, *files: tuple[str, str, bytes]) -> None:
-    """Paste or drop files as the browser would bring them."""
-    page.evaluate(
-        """([event, files]) => {
-            const data = new DataTransfer();
-            for (const [name, type, encoded] of files) {
-                const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
-                data.items.add(new File([bytes], name, { type }));
-            }
-            if (event === "paste") document.activeElement.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
-            else for (const kind of ["dragenter", "dragover", "drop"]) {
-                const target = kind === "dragenter" ? document.body : document.querySelector(`[data-drop="${event}"]`);
-                target.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
-            }
-        }""",
-        [event, [(name, kind, base64.b64encode(content).decode()) for name, kind, content in files]],
-    )
 
 
 def test_typing_answers_by_itself_with_marks_on_the_page(page):
@@ -153,6 +88,24 @@ def test_a_page_opens_large_with_words_to_select_and_neighbours(page):
     assert "uri=" not in page.url
 
 
+def test_the_marks_are_there_after_turning_pages_and_after_a_reload(page):
+    search(page, "rye flour crust crackle")
+    page.locator(".frame[href*='page=2']").first.click()
+    marks = page.locator("#stage .box")
+    page.locator(".words span").first.wait_for()
+    expect(marks).to_have_count(2)
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("dialog")).to_contain_text("page 1 of 2")
+    page.locator(".words span").first.wait_for()
+    expect(page.locator(".snippet mark", has_text="rye")).to_have_count(1)
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("dialog")).to_contain_text("page 2 of 2")
+    expect(marks).to_have_count(2)
+    page.reload()
+    expect(marks).to_have_count(2)
+    expect(page.locator(".snippet mark")).to_have_text(["crust", "crackle."])
+
+
 def test_like_this_but_takes_two_clicks(page):
     search(page, "crust crackle")
     first(page).hover()
@@ -194,7 +147,16 @@ def test_filters_narrow_the_hits_and_stay_in_the_address(page):
     page.reload()
     expect(page.locator(".hit")).to_have_count(1)
     page.get_by_label("Name or path holds").fill("nothing of that name")
-    expect(page.get_by_text("Nothing found.")).to_be_visible()
+    expect(page.get_by_text("Nothing found that passes the filters.")).to_be_visible()
+
+
+def test_the_words_can_be_cleared_and_the_keys_are_shown(page):
+    search(page, "rye")
+    page.get_by_role("button", name="Clear the words").click()
+    expect(page.get_by_role("heading", name="Newest documents")).to_be_visible()
+    expect(page.get_by_role("button", name="Clear the words")).to_be_hidden()
+    page.get_by_role("button", name="Keys").click()
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
 
 
 def test_the_keyboard_alone_is_enough(page):
@@ -254,6 +216,28 @@ def test_a_dropped_file_is_added_with_progress_found_and_deleted(page, tmp_path)
     expect(page.locator(".hit", has_text="zebra.pdf")).to_have_count(0)
 
 
+def test_a_file_name_with_markup_is_only_text(chromium, tmp_path):
+    name = "<img src=x onerror=document.title='owned'>.txt"
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / name).write_text("harmless words on a page")
+    (tmp_path / "files" / name.replace("txt", "pdf")).write_bytes(b"not a PDF")
+    with running(tmp_path / "index", str(tmp_path / "files")) as own:
+        client = own.client()
+        client.wait(client.jobs()[0].id)
+        page = chromium.new_page(base_url=own.address)
+        search(page, "harmless words")
+        expect(first(page)).to_contain_text(name)
+        first(page).locator("a").click()
+        expect(page.locator("#viewer-where")).to_contain_text(name)
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Documents").click()
+        expect(page.locator("#documents")).to_contain_text(name)
+        expect(page.locator("#problems")).to_contain_text(name.replace("txt", "pdf"))
+        assert page.locator("img[src=x]").count() == 0
+        assert "owned" not in page.title()
+        page.close()
+
+
 def test_names_and_titles_with_markup_are_only_text(page, tmp_path, client):
     evil = "<img src=x onerror=document.title='owned'><b>bold</b>"
     write_pdf(tmp_path / "evil.pdf", ["harmless words on a page"], title=evil)
@@ -286,23 +270,6 @@ def test_more_hits_come_as_one_scrolls(chromium, tmp_path):
         page.close()
 
 
-def test_with_a_token_the_page_asks_for_it_once(chromium, tmp_path, shelf):
-    with running(tmp_path / "index", str(shelf / "bread.pdf"), token="correct horse battery") as own:
-        context = chromium.new_context(base_url=own.address)
-        page = context.new_page()
-        page.goto("/?q=rye")
-        page.get_by_label("Token", exact=True).fill("wrong")
-        page.get_by_role("button", name="Go in").click()
-        expect(page.get_by_role("alert")).to_contain_text("not the token")
-        page.get_by_label("Token", exact=True).fill("correct horse battery")
-        page.get_by_role("button", name="Go in").click()
-        expect(page.locator(".hit img").first).to_be_visible(timeout=30_000)
-        page.reload()
-        expect(page.locator(".hit img").first).to_be_visible()
-        expect(page.get_by_label("Token", exact=True)).to_be_hidden()
-        context.close()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", WIDTHS)
@@ -329,6 +296,9 @@ def test_nothing_overflows_and_axe_finds_nothing(chromium, server, device, schem
     check("hits")
     page.get_by_text("More filters").click()
     check("filters")
+    for field in page.locator(".fields input, .fields select").all():
+        place = field.bounding_box()
+        assert place["x"] + place["width"] <= width - 8, field
     page.locator(".frame").first.click()
     page.locator(".words span").first.wait_for(state="attached")
     check("page")
@@ -349,12 +319,6 @@ def test_pictures_that_the_page_asks_for_are_no_larger_than_they_are_shown(page)
     assert shown[1] <= shown[0] <= 2.5 * shown[1]
 
 
-def test_a_picture_that_no_browser_reads_is_said(page):
-    page.goto("/")
-    give_files(page, "search", ("broken.png", "image/png", b"not a picture"))
-    expect(page.get_by_text(re.compile("broken.png is not a picture"))).to_be_visible()
-
-
 def test_a_large_picture_is_made_small_before_it_is_sent(page):
     buffer = io.BytesIO()
     Image.effect_noise((3000, 2000), 60).save(buffer, "PNG")
@@ -366,23 +330,3 @@ def test_a_large_picture_is_made_small_before_it_is_sent(page):
     page.wait_for_timeout(500)
     assert sent
     assert max(sent) < len(data_url(buffer.getvalue())) / 3
-
-
-def test_what_failed_last_does_not_hide_the_documents(chromium, tmp_path):
-    write_pdf(tmp_path / "whole" / "heron.pdf", ["a heron"])
-    for number in range(60):
-        path = tmp_path / "broken" / f"{number}.pdf"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"not a PDF")
-    with running(tmp_path / "index", str(tmp_path / "whole")) as server:
-        client = server.client()
-        client.wait(client.jobs()[0].id)
-    with running(tmp_path / "index", str(tmp_path / "broken")) as server:
-        client = server.client()
-        client.wait(client.jobs()[0].id)
-        page = chromium.new_page(base_url=server.address)
-        page.goto("/")
-        expect(page.locator(".hit")).to_have_count(1)
-        page.get_by_role("button", name="Documents").click()
-        expect(page.locator(".documents li")).to_have_count(1)
-        page.close()

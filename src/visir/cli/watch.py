@@ -23,7 +23,7 @@ def watch(
 
     with Index.open(index_folder(index), options=capture_options(timeout, False, "eng"), create=bool(sources)) as opened:
         _bring_up_to_date(opened, sources)
-        chosen = [opened.root_of(source) for source in sources or []] or list(opened.store.settings["roots"])
+        chosen = [opened.root_of(source) for source in sources or []] or opened.store.roots()
         folders = [path_of(root) for root in chosen if not is_address(root) and path_of(root).exists()]
         say(f"watching {len(folders)} folders; Ctrl-C ends it")
         for _ in changes(*folders, raise_interrupt=False):

@@ -206,7 +206,7 @@ class Index:
 
     def refresh(self, listeners: Listeners | None = None) -> Summary:
         """Bring everything that was ever added up to date; web addresses are left as they were captured."""
-        roots = [root for root in self.store.settings["roots"] if not is_address(root)]
+        roots = [root for root in self.store.roots() if not is_address(root)]
         present = [root for root in roots if path_of(root).exists()]
         listeners = listeners or Listeners()
         for root in roots:
@@ -252,7 +252,7 @@ class Index:
             documents=len(whole),
             pages=sum(document.pages for document in whole),
             by_type=dict(Counter(document.type for document in whole).most_common()),
-            roots=list(self.store.settings["roots"]),
+            roots=self.store.roots(),
             failures=[document for document in documents if document.reason],
             bytes=size,
             being_written=self.store.is_being_written(),

@@ -196,6 +196,11 @@ class Store:
             raise StoreError(f"no index can be kept in {folder}: {error.strerror or error}; name another folder with --index") from error
         return cls(folder)
 
+    def roots(self) -> list[str]:
+        """Return the folders, files and addresses that were indexed on request, by any process."""
+        roots: list[str] = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))["roots"]
+        return roots
+
     def add_root(self, root: str) -> None:
         """Remember a folder or file that was indexed on request."""
         with LockedFile(self.folder / "create.lock"):

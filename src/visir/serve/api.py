@@ -120,7 +120,7 @@ async def status(server: Here) -> StatusModel:
         documents=documents,
         pages=pages,
         failures=failures,
-        roots=list(library.index.store.settings["roots"]),
+        roots=await to_thread.run_sync(library.index.store.roots),
         facets=await to_thread.run_sync(library.facets),
         jobs=server.jobs.counts(),
     )
@@ -235,6 +235,7 @@ async def upload(server: Here, files: list[UploadFile]) -> Job:
         raise HTTPException(413, f"at most {server.options.upload_files} files at once")
     folder = server.library.uploads
     kept: list[Path] = []
+    server.jobs.check_room()  # a file that no job takes in would lie there for ever
     for file in files:
         kept.append(await to_thread.run_sync(keep_upload, folder, file.filename or "", file.file))
     return await server.jobs.add("add", [name_of(path) for path in kept], name_of(folder))

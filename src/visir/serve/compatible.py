@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from visir.errors import QueryError
 from visir.screenshot import Query, Screenshot
@@ -70,6 +70,15 @@ class EmbeddingRequest(BaseModel):
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
     input_type: Literal["query", "document", "search_query", "search_document", "passage"] = "query"
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _no_tokens(cls, given: object) -> object:
+        # Some clients cut texts into tokens by themselves, with the words of a model that is not here.
+        first = given[0] if isinstance(given, list) and given else None
+        if isinstance(first, int) or (isinstance(first, list) and first and isinstance(first[0], int)):
+            raise ValueError("send texts, not numbers of tokens (in LangChain: check_embedding_ctx_length=False)")
+        return given
 
 
 class Embedding(BaseModel):

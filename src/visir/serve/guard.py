@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
@@ -24,6 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 COOKIE = "visir"
 _OPEN_PATHS = ("/", "/health", "/api/session")
 _OPEN_FOLDERS = ("/web/",)
+_TO_DISK = ("/api/documents/files",)
+_SLOWEST = 16_384
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 _HEADERS = {
     "content-security-policy": (
@@ -41,6 +43,10 @@ _HEADERS = {
 
 class _TooSlowError(Exception):
     """A client that sends its request too slowly."""
+
+
+class _FullError(Exception):
+    """So many requests are being received that their bodies fill the memory that they may."""
 
 
 class Keys:
@@ -74,13 +80,16 @@ class Guard:
     Args:
         app: what is guarded.
         keys: the token.
-        patience: seconds that a client may take between two pieces of its request, and to take a piece of its answer.
+        patience: seconds that a client may take for its request, one more for each 16 KB of it, and to take a piece of its answer.
+        held_bytes: size of all bodies together that are held in memory at most; uploads, which go to disk, are not counted.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys, patience: float) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, patience: float, held_bytes: int = 512 << 20) -> None:
         self._app = app
         self._keys = keys
         self._patience = patience
+        self._held_bytes = held_bytes
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it on."""
@@ -108,11 +117,22 @@ class Guard:
         if refused is not None:
             await _answer(watched_send, *refused)
             return
+        body = _Body(receive, self._patience, None if scope["path"] in _TO_DISK else self._hold)
         try:
-            await self._app(scope, _impatient(receive, self._patience), watched_send)
+            await self._app(scope, body.receive, watched_send)
         except _TooSlowError:
             if not started:
                 await _answer(watched_send, 408, "the request came in too slowly", {})
+        except _FullError:
+            if not started:
+                await _answer(watched_send, 503, "too many large requests at once: try again in a moment", {"retry-after": "1"})
+        finally:
+            self._held -= body.held
+
+    def _hold(self, size: int) -> None:
+        if self._held + size > self._held_bytes:
+            raise _FullError
+        self._held += size
 
     def _refusal(self, scope: Scope) -> tuple[int, str, dict[str, str]] | None:
         headers = Headers(scope=scope)
@@ -147,23 +167,37 @@ def _name_of(host: str) -> str:
         return ""
 
 
-def _impatient(receive: Receive, patience: float) -> Receive:
-    """Receive a request's body with a limit on the time between two pieces; what comes after it (that the client went) may take forever."""
-    whole = False
+class _Body:
+    """Receives a request's body at a least speed; what comes after it (that the client went) may take forever.
 
-    async def watched() -> Message:
-        nonlocal whole
-        if whole:
-            return await receive()
+    Args:
+        receive: brings the pieces.
+        patience: seconds for the whole body, and one more for each 16 KB that came: a client that drips is let go.
+        hold: told the size of each piece that stays in memory; ``None`` if none does.
+    """
+
+    def __init__(self, receive: Receive, patience: float, hold: Callable[[int], None] | None) -> None:
+        self.held = 0
+        self._receive = receive
+        self._deadline = asyncio.get_running_loop().time() + patience
+        self._hold = hold
+        self._whole = False
+
+    async def receive(self) -> Message:
+        if self._whole:
+            return await self._receive()
         try:
-            async with asyncio.timeout(patience):
-                message = await receive()
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
         except TimeoutError:
             raise _TooSlowError from None
-        whole = message["type"] != "http.request" or not message.get("more_body", False)
+        size = len(message.get("body", b""))
+        self._deadline += size / _SLOWEST
+        if self._hold is not None:
+            self._hold(size)
+            self.held += size
+        self._whole = message["type"] != "http.request" or not message.get("more_body", False)
         return message
-
-    return watched
 
 
 async def _answer(send: Send, status: int, detail: str, headers: dict[str, str]) -> None:

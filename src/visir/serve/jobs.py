@@ -102,8 +102,7 @@ class Jobs:
         Raises:
             BusyError: too many wait.
         """
-        if sum(job.state == "queued" for job in self._jobs.values()) >= self._limit:
-            raise BusyError(f"{self._limit} jobs wait already: try again when some are done")
+        self.check_room()
         # Names in the order of time: the queue is read back in it.
         job = Job(id=f"{time.time_ns() // 1_000_000:x}-{secrets.token_hex(3)}", kind=kind, sources=list(sources), created=_now())
         self._jobs[job.id] = job
@@ -114,6 +113,20 @@ class Jobs:
         self._wake.set()
         await self._tell()
         return job
+
+    def check_room(self) -> None:
+        """Make sure that another job may wait.
+
+        Raises:
+            BusyError: too many wait.
+        """
+        if sum(job.state == "queued" for job in self._jobs.values()) >= self._limit:
+            raise BusyError(f"{self._limit} jobs wait already: try again when some are done")
+
+    def unfinished(self) -> Job | None:
+        """Return the job that is at work, or else the next, or ``None``."""
+        waiting = [job for job in self.all() if job.state in ("running", "queued")]
+        return waiting[-1] if waiting else None
 
     async def cancel(self, job: Job) -> None:
         """Take a job out of the queue, or end it; what it committed stays."""

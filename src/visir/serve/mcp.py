@@ -53,9 +53,10 @@ class FoundPage(BaseModel):
 
 
 class Found(BaseModel):
-    """Pages that answer, best first."""
+    """Pages that answer, best first; ``note`` says where more may come."""
 
     pages: list[FoundPage]
+    note: str = ""
 
 
 class Tools:
@@ -94,9 +95,15 @@ class Tools:
         like = Like(uri=like_document, page=like_page, box=_box(like_part)) if like_document else None
         request = SearchRequest(text=query, like=like, filters=Filters(types=types or [], name=name), count=count)
         answer = await to_thread.run_sync(self._library.search, request)
-        return Found(
-            pages=[FoundPage(document=hit.uri, page=hit.page, score=hit.score, title=hit.title, passage=hit.snippet) for hit in answer.hits]
-        )
+        pages = [FoundPage(document=hit.uri, page=hit.page, score=hit.score, title=hit.title, passage=hit.snippet) for hit in answer.hits]
+        return Found(pages=pages, note=self._unfinished())
+
+    def _unfinished(self) -> str:
+        job = self._jobs.unfinished()
+        if job is None:
+            return ""
+        far = f"{job.done} of {job.files} files" if job.files else "it has just begun"
+        return f"Documents are still being indexed ({far}): search again later for what is missing here."
 
     async def look(self, document: Document, page: Annotated[int, Field(ge=1)] = 1, part: Part = None) -> list[TextContent | ImageContent]:
         """Look at a page as a picture: for charts, tables, drawings, layout. Name a part to see it closer."""

@@ -25,7 +25,8 @@ class ServeOptions:
         upload_files: files in one upload request at most.
         image_bytes: size of a request that carries a query's picture at most.
         max_pages: pages after which an added document is cut off.
-        timeout: seconds that capturing one document may keep its reader waiting, and that an idle client may keep a request open.
+        timeout: seconds that capturing one document may keep its reader waiting, and that a client has for a request's body, with one
+            more for each 16 KB of it.
         waiting: searches that may wait while others run; more are turned away with 503.
         queued_jobs: jobs that may wait; more are turned away with 503.
     """

@@ -48,6 +48,7 @@ export const status = () => ask("/api/status");
 export const documents = (query) => ask(`/api/documents?${new URLSearchParams(query)}`);
 export const remove = (uri) => ask(`/api/documents?${new URLSearchParams({ uri })}`, { method: "DELETE" });
 export const addAddress = (url) => ask("/api/documents", { method: "POST", body: { urls: [url] } });
+export const refresh = () => ask("/api/refresh", { method: "POST" });
 export const cancel = (job) => ask(`/api/jobs/${job}`, { method: "DELETE" });
 export const signInWith = (token) => ask("/api/session", { method: "POST", body: { token } });
 

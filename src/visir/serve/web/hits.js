@@ -1,10 +1,11 @@
 // Hits as a wall of pages: rows of equal height, more of them as one scrolls.
 import * as api from "./api.js";
 import { byId, make, plural, sheet, shortName, toast } from "./dom.js";
-import { addressOf, isAsked, requestOf, state } from "./state.js";
+import { addressOf, filtersSet, isAsked, requestOf, state, WEAK } from "./state.js";
 
 const BATCH = 24;
 const MOST = 1000;
+const SLOW = 500;
 const NARROWEST = 0.6;
 const WIDEST = 1.9;
 
@@ -13,9 +14,10 @@ const keyOf = (hit) => `${hit.page} ${hit.uri}`;
 let asking = null;
 let skip = 0;
 let more = false;
+let newest = false;
 let verbs = {};
 
-/** Wire the wall up; `actions` are `open`, `like` and `but`, each called with a hit. */
+/** Wire the wall up; `actions` are `open`, `like` and `but`, each called with a hit, `unfiltered`, and `waiting`, which says what a search finds nothing of yet. */
 export function setUp(actions) {
   verbs = actions;
   new IntersectionObserver(([entry]) => entry.isIntersecting && more && !asking && extend(), { rootMargin: "900px" }).observe(byId("end"));
@@ -26,29 +28,46 @@ export function setUp(actions) {
 export async function run() {
   asking?.abort();
   const mine = (asking = new AbortController());
-  byId("hits").classList.add("stale");
+  work(true);
+  const slow = setTimeout(() => tell(state.picture ? "Reading the picture …" : "Searching …"), SLOW);
   try {
     const found = await api.search(requestOf(0, BATCH), mine.signal);
+    clearTimeout(slow);
     skip = BATCH;
     more = found.hits.length === BATCH;
+    newest = false;
     shown.clear();
-    byId("hits").replaceChildren(...cards(found.hits));
+    byId("hits").replaceChildren(...(found.hits.length ? cards(found.hits) : [nothing()]));
     head("Pages found", true);
     tell(found.hits.length ? `${more ? `the best ${BATCH}` : plural(found.hits.length, "page")} · ${Math.round(found.milliseconds)} ms` : "");
     byId("end").textContent = "";
-    if (!found.hits.length) byId("hits").replaceChildren(nothing());
     window.scrollTo({ top: 0 });
   } catch (error) {
-    if (error.name === "AbortError") return;
-    more = false;
-    tell(error.message, true);
-    byId("hits").replaceChildren();
+    if (error.name !== "AbortError") fail(error, run);
   } finally {
-    if (asking === mine) {
-      asking = null;
-      byId("hits").classList.remove("stale");
-    }
+    clearTimeout(slow);
+    if (asking === mine) work(false);
   }
+}
+
+/** Show that an answer is awaited, or no longer. */
+function work(going) {
+  if (!going) asking = null;
+  byId("hits").classList.toggle("stale", going);
+  byId("search").classList.toggle("at-work", going);
+  byId("results").setAttribute("aria-busy", going);
+}
+
+function fail(error, again) {
+  more = newest = false;
+  shown.clear();
+  tell("");
+  head("No answer", true);
+  byId("end").textContent = "";
+  const told = notice(error.message, button("Try again", () => again()));
+  told.classList.add("bad");
+  told.setAttribute("role", "alert");
+  byId("hits").replaceChildren(told);
 }
 
 async function extend() {
@@ -58,7 +77,7 @@ async function extend() {
     skip += BATCH;
     more = found.hits.length === BATCH && skip < MOST;
     // A longer list may bring a page up that was shown before.
-    byId("hits").append(...cards(found.hits.filter((hit) => !shown.has(keyOf(hit)))));
+    byId("hits").append(...cards(found.hits.filter((hit) => !shown.has(keyOf(hit))), [...shown.values()].at(-1)));
     tell(`${more ? "the best " : ""}${plural(shown.size, "page")}`);
     if (!more) byId("end").textContent = state.weak || !state.q.trim() ? "That is all." : "That is all above a score of 10.";
   } catch (error) {
@@ -76,26 +95,27 @@ async function extend() {
 /** Show the newest documents, where nothing is asked. */
 export async function showNewest() {
   asking?.abort();
-  asking = null;
+  work(false);
   more = false;
   tell("");
   byId("end").textContent = "";
   try {
     const { documents } = await api.documents({ count: 40, state: "searchable" });
-    if (isAsked()) return;
+    // Cards that somebody has come to by keyboard stay where they are.
+    if (isAsked() || (newest && byId("hits").contains(document.activeElement))) return;
     const pages = documents.filter((document) => document.picture).map((document) => ({ uri: document.uri, page: 1, title: document.title, picture: document.picture, score: null, snippet: "", marks: [], boxes: [] }));
+    if (newest && pages.map(keyOf).join("\n") === [...shown.keys()].join("\n")) return;
+    newest = true;
     shown.clear();
     byId("hits").replaceChildren(...cards(pages));
     head(pages.length ? "Newest documents" : "No documents yet", !pages.length);
   } catch (error) {
-    tell(error.message, true);
+    fail(error, showNewest);
   }
-  byId("hits").classList.remove("stale");
 }
 
-function tell(message, bad = false) {
+function tell(message) {
   byId("told").textContent = message;
-  byId("told").classList.toggle("bad", bad);
 }
 
 function head(text, hidden) {
@@ -103,17 +123,28 @@ function head(text, hidden) {
   byId("heading").className = hidden ? "hidden" : "shelf";
 }
 
+const button = (text, onclick) => make("button", { type: "button", class: "quiet", onclick }, text);
+const notice = (text, ...buttons) => make("div", { class: "nothing" }, make("p", {}, text), ...buttons);
+
 function nothing() {
-  const weaker = state.weak ? null : make("button", { type: "button", class: "quiet", onclick: () => byId("weak").click() }, "Show weak hits too");
-  return make("div", { class: "nothing" }, make("p", {}, "Nothing found."), weaker);
+  const waiting = verbs.waiting();
+  if (waiting) return notice(waiting);
+  const filtered = state.types.length || filtersSet({ filtersOnly: true });
+  return notice(filtered ? "Nothing found that passes the filters." : "Nothing found.", filtered ? button("Search without filters", verbs.unfiltered) : null, state.weak || !state.q.trim() ? null : button("Show weak hits too", () => byId("weak").click()));
 }
 
-function cards(hits) {
-  return hits.map((hit) => {
+/** Make the cards of hits that come after another, with a line where the weak ones begin. */
+function cards(hits, before = null) {
+  return hits.flatMap((hit) => {
+    const begins = isWeak(hit) && !(before && isWeak(before));
+    const line = begins ? [make("span", { class: "rest", "aria-hidden": "true" }), make("p", { class: "weaker" }, before ? "Weaker: a score below 20" : "Nothing fits well. The nearest, with scores below 20:")] : [];
+    before = hit;
     shown.set(keyOf(hit), hit);
-    return card(hit);
+    return [...line, card(hit)];
   });
 }
+
+const isWeak = (hit) => hit.score !== null && hit.score < WEAK;
 
 function card(hit) {
   const picture = hit.picture || { url: "", width: 3, height: 4 };

@@ -5,19 +5,22 @@ import { byId, icon, make, plural, shortName, toast } from "./dom.js";
 const LISTED = 40;
 const OVER = ["done", "failed", "cancelled"];
 const KEEP_SECONDS = 8;
+const NEWS_SECONDS = 3;
 const jobs = new Map();
 let skip = 0;
 let verbs = {};
 let pause = 0;
+let told = 0;
 
-/** Wire the drawer up; `actions` are `changed` (the index did), `removed` (called with a document's name) and `open`. */
+/** Wire the drawer up; `actions` are `working` (jobs went on), `changed` (the index did), `removed` (called with a document's name) and `open`. */
 export function setUp(actions) {
   verbs = actions;
   const drawer = byId("library");
   byId("open-library").addEventListener("click", open);
   byId("library-close").addEventListener("click", () => drawer.close());
   drawer.addEventListener("click", (event) => event.target === drawer && drawer.close());
-  byId("add-files").addEventListener("click", () => byId("files").click());
+  for (const id of ["add-files", "lead-add"]) byId(id).addEventListener("click", () => byId("files").click());
+  byId("refresh").addEventListener("click", () => api.refresh().catch((error) => toast(error.message)));
   byId("files").addEventListener("change", ({ target }) => {
     addFiles([...target.files]);
     target.value = "";
@@ -81,12 +84,27 @@ export function hear(job) {
       }, 1000 * (job.failed || job.state === "failed" ? 3 * KEEP_SECONDS : KEEP_SECONDS));
     }
   }
+  const further = job.state === "running" && job.pages > (before?.pages || 0);
   jobs.set(job.id, job);
   showJobs();
+  // What is committed can be searched already: it is shown while the rest is indexed.
+  if (further && Date.now() - told > 1000 * NEWS_SECONDS) {
+    told = Date.now();
+    verbs.changed();
+    if (byId("library").open) list();
+  }
 }
+
+/** The job that is going on, if any. */
+export const atWork = () => [...jobs.values()].find((job) => job.state === "running") || [...jobs.values()].find((job) => job.state === "queued");
+
+/** How far a job is, in words. */
+export const progressOf = (job) => (job.files ? `${job.done.toLocaleString("en")} of ${plural(job.files, "file")} · ${plural(job.pages, "page")}` : "begins …");
 
 function showJobs() {
   byId("busy").hidden = ![...jobs.values()].some((job) => !OVER.includes(job.state));
+  byId("refresh").disabled = Boolean(atWork());
+  verbs.working();
   byId("jobs").replaceChildren(...[...jobs.values()].map(jobCard));
 }
 
@@ -97,12 +115,12 @@ function jobCard(job) {
   const label = job.kind === "refresh" ? "All documents" : job.sources.length === 1 ? shortName(job.sources[0]) : plural(job.sources.length, "document");
   const over = OVER.includes(job.state);
   const stop = over ? null : make("button", { type: "button", class: "bare tool", "aria-label": `Cancel: ${label}`, title: "Cancel", onclick: () => api.cancel(job.id).catch((error) => toast(error.message)) }, icon("close"));
-  const told = { queued: "waits", running: job.files ? `${job.done.toLocaleString("en")} of ${plural(job.files, "file")} · ${plural(job.pages, "page")}${job.current ? ` · ${shortName(job.current)}` : ""}` : "begins …" }[job.state];
+  const line = { queued: "waits", running: `${progressOf(job)}${job.current ? ` · ${shortName(job.current)}` : ""}` }[job.state];
   const bar = over ? null : make("progress", { value: job.state === "running" && job.files ? job.done : null, max: job.files || 1, "aria-label": `Progress: ${label}` });
   return make("div", { class: "job" },
     make("div", { class: "job-head" }, make("strong", { title: job.sources.join("\n") }, label), stop),
     bar,
-    make("p", {}, told || (job.state === "done" ? doneLine(job) : job.message)),
+    make("p", {}, line || (job.state === "done" ? doneLine(job) : job.message)),
     ...job.failures.map((failure) => make("p", { class: "bad" }, `${shortName(failure.uri)}: ${failure.reason}`)));
 }
 
@@ -125,6 +143,7 @@ async function list(further = false) {
     const rows = found.documents.map(documentRow);
     if (further) byId("documents").append(...rows);
     else byId("documents").replaceChildren(...rows);
+    if (!rows.length && !further) byId("documents").append(make("li", { class: "none" }, byId("find").value.trim() ? "No document of that name." : "No documents yet."));
     byId("more-documents").hidden = skip + LISTED >= found.total;
     byId("problems").hidden = !problems.total;
     byId("problem-list").replaceChildren(...problems.documents.map(problemRow));

@@ -4,11 +4,12 @@ import { byId, pictureAt, plural, toast } from "./dom.js";
 import * as hits from "./hits.js";
 import * as library from "./library.js";
 import * as query from "./query.js";
-import { clear, isAsked, readAddress, state, writeAddress } from "./state.js";
+import { clear, clearFilters, isAsked, readAddress, state, writeAddress } from "./state.js";
 import * as viewer from "./viewer.js";
 
 let likePicture = "";
 let typed = false;
+let holds = null;
 
 /** Something else is asked. While somebody types, all of it is one entry of the history. */
 function changed(typing) {
@@ -24,9 +25,17 @@ function show() {
   byId("lead").hidden = mode === "results";
   document.title = state.q.trim() ? `${state.q.trim()} · visir` : "visir";
   query.show(likePicture);
-  if (mode === "results") hits.run();
+  if (mode === "results") search();
   else hits.showNewest();
 }
+
+/** Search; a page that is open already gets its marks when its hit comes. */
+async function search() {
+  await hits.run();
+  if (state.open) viewer.mark(hitOf(state.open.uri, state.open.page));
+}
+
+const hitOf = (uri, page) => hits.shown.get(`${page} ${uri}`) || null;
 
 function like(page, box = null, focus = false) {
   Object.assign(state, { like: { uri: page.uri, page: page.page, box }, picture: null, q: "", open: null });
@@ -48,7 +57,7 @@ function fromAddress() {
   readAddress();
   show();
   if (state.like) findLikePicture();
-  if (state.open) viewer.open(state.open.uri, state.open.page, hits.shown.get(`${state.open.page} ${state.open.uri}`) || null);
+  if (state.open) viewer.open(state.open.uri, state.open.page, hitOf(state.open.uri, state.open.page));
   else viewer.close();
 }
 
@@ -62,14 +71,35 @@ async function findLikePicture() {
 
 async function showStatus() {
   try {
-    const found = await api.status();
-    byId("lead").textContent = found.pages
-      ? `${plural(found.pages, "page")} of ${plural(found.documents, "document")}. Type, paste a screenshot, or drop a picture.`
-      : "Nothing is indexed yet: drop files anywhere on this page.";
-    query.showFacets(found.facets);
+    holds = await api.status();
+    showLead();
+    query.showFacets(holds.facets);
   } catch (error) {
     toast(error.message);
   }
+}
+
+/** Say on the start page what there is to search, and how far indexing is. */
+function showLead() {
+  if (!holds) return;
+  const job = library.atWork();
+  const touch = matchMedia("(hover: none)").matches;
+  const there = `${plural(holds.pages, "page")} of ${plural(holds.documents, "document")}.`;
+  const ways = touch ? "Type, or take a picture." : "Type, paste a screenshot, or drop a picture.";
+  const text = job ? `${holds.pages ? `${there} ` : ""}Indexing: ${library.progressOf(job)}` : holds.pages ? `${there} ${ways}` : `Nothing is indexed yet${touch ? "." : ": drop files anywhere on this page."}`;
+  if (byId("lead-text").textContent !== text) byId("lead-text").textContent = text;
+  const bar = byId("lead-progress");
+  bar.hidden = !job;
+  if (job?.files) bar.value = job.done / job.files;
+  else bar.removeAttribute("value");
+  byId("lead-add").hidden = Boolean(job || holds.pages);
+}
+
+/** What to say of a search that finds nothing, where that is no wonder. */
+function waiting() {
+  const job = library.atWork();
+  if (job) return `Nothing found yet: ${library.progressOf(job)} indexed.`;
+  return holds && !holds.pages ? "Nothing is indexed yet: add documents first." : "";
 }
 
 function setUpKeys() {
@@ -158,9 +188,19 @@ function setUpSignIn() {
 }
 
 query.setUp(changed);
-hits.setUp({ open: openPage, like, but: (hit) => like(hit, null, true) });
+hits.setUp({
+  open: openPage,
+  like,
+  but: (hit) => like(hit, null, true),
+  waiting,
+  unfiltered: () => {
+    clearFilters();
+    changed(false);
+  },
+});
 viewer.setUp({
   like,
+  hitOf,
   but: (page) => like(page, null, true),
   closed: () => {
     state.open = null;
@@ -168,10 +208,12 @@ viewer.setUp({
   },
 });
 library.setUp({
+  // When the last job is over, the new counts are shown as soon as they are known.
+  working: () => library.atWork() && showLead(),
   changed: () => {
     showStatus();
     if (!isAsked()) hits.showNewest();
-    else if (!hits.shown.size) hits.run();
+    else if (!hits.shown.size) search();
   },
   removed: (uri) => {
     hits.forget(uri);
@@ -183,6 +225,7 @@ setUpKeys();
 setUpPasting();
 setUpDropping();
 setUpSignIn();
+byId("open-keys").addEventListener("click", () => byId("keys").showModal());
 byId("home").addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey) return;
   event.preventDefault();

@@ -11,8 +11,15 @@ export function setUp(changed) {
   let pause = 0;
   words.addEventListener("input", () => {
     state.q = words.value;
+    byId("clear").hidden = !words.value;
     clearTimeout(pause);
     pause = setTimeout(() => changed(true), PAUSE);
+  });
+  byId("clear").addEventListener("click", () => {
+    clearTimeout(pause);
+    state.q = "";
+    words.focus();
+    changed(false);
   });
   byId("search").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -66,6 +73,7 @@ async function shrink(file) {
 export function show(likePicture) {
   const words = byId("words");
   if (words.value !== state.q) words.value = state.q;
+  byId("clear").hidden = !state.q;
   const chip = byId("chip");
   chip.hidden = !state.picture && !state.like;
   const image = chip.querySelector("img");

@@ -1,6 +1,8 @@
 // What is asked, as it stands in the address bar: every search and every open page can be linked to, reloaded and gone back to.
 // A picture that was pasted or dropped has no address; it is kept with the entry of the browser's history.
 
+/** Scores below this are marked as weak. */
+export const WEAK = 20;
 const EMPTY = { q: "", like: null, picture: null, types: [], language: "", after: "", before: "", name: "", exact: true, weak: false };
 
 export const state = { ...EMPTY, open: null };
@@ -61,7 +63,9 @@ export function writeAddress(replace = false) {
 }
 
 export const isAsked = () => Boolean(state.q.trim() || state.like || state.picture);
-export const filtersSet = () => [state.language, state.after, state.before, state.name, !state.exact, state.weak].filter(Boolean).length;
+/** How many of the further filters are set; `filtersOnly` leaves out what does not narrow a search. */
+export const filtersSet = ({ filtersOnly = false } = {}) => [state.language, state.after, state.before, state.name, ...(filtersOnly ? [] : [!state.exact, state.weak])].filter(Boolean).length;
+export const clearFilters = () => Object.assign(state, { types: [], language: "", after: "", before: "", name: "" });
 export const clear = () => Object.assign(state, EMPTY, { open: null });
 
 /** The state as the server takes it. */

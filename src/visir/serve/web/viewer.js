@@ -8,7 +8,7 @@ let verbs = {};
 let now = null;
 let loading = null;
 
-/** Wire the viewer up; `actions` are `like`, `but` (called with a page and perhaps a part of it) and `closed`. */
+/** Wire the viewer up; `actions` are `like`, `but` (called with a page and perhaps a part of it), `hitOf` (a page's hit, if it was found) and `closed`. */
 export function setUp(actions) {
   verbs = actions;
   byId("viewer-close").addEventListener("click", () => byId("viewer").close());
@@ -25,7 +25,7 @@ export function setUp(actions) {
   byId("viewer").addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input")) return;
     const keys = { ArrowLeft: () => turn(-1), ArrowRight: () => turn(1), z: zoom, m: () => verbs.like(now), b: () => verbs.but(now) };
-    if (keys[event.key]) {
+    if (keys[event.key] && now) {
       event.preventDefault();
       keys[event.key]();
     }
@@ -39,22 +39,35 @@ export async function open(uri, number, hit = null) {
   loading?.abort();
   const mine = (loading = new AbortController());
   if (!dialog.open) dialog.showModal();
+  now = null;
+  dialog.classList.remove("failed");
   byId("viewer-title").textContent = hit?.title || shortName(uri);
   byId("viewer-where").replaceChildren(make("bdi", {}, uri));
   byId("page-number").textContent = `page ${number}`;
-  byId("viewer-snippet").replaceChildren(...(hit ? marked(hit.snippet, hit.marks) : []));
+  showSnippet(hit);
   // What is known is shown at once, the words come behind.
   byId("stage").replaceChildren(...(hit?.picture ? [sheet(hit.picture, 1280, altOf(hit.title, number), hit.boxes, false)] : []));
   try {
     const page = await api.page(uri, number, mine.signal);
     now = page;
-    show(page, hit);
+    const found = hit || verbs.hitOf(uri, number);
+    showSnippet(found);
+    show(page, found);
   } catch (error) {
     if (error.name === "AbortError") return;
-    byId("stage").replaceChildren(make("p", { class: "told bad", role: "alert" }, error.message));
-    byId("strip").replaceChildren();
+    dialog.classList.add("failed");
+    byId("stage").replaceChildren(make("div", { class: "failure", role: "alert" },
+      make("p", { class: "told bad" }, error.message),
+      make("button", { type: "button", class: "quiet", onclick: () => open(uri, number, hit) }, "Try again")));
   }
 }
+
+/** Bring the marks of an open page, where its hit is known only now. */
+export function mark(hit) {
+  if (hit && now && hit.uri === now.uri && hit.page === now.page && !byId("viewer-snippet").childNodes.length) open(hit.uri, hit.page, hit);
+}
+
+const showSnippet = (hit) => byId("viewer-snippet").replaceChildren(...(hit ? marked(hit.snippet, hit.marks) : []));
 
 export function close() {
   if (byId("viewer").open) byId("viewer").close();
@@ -124,7 +137,7 @@ function turn(step) {
 function go(number) {
   state.open = { uri: now.uri, page: number };
   writeAddress(true);
-  open(now.uri, number);
+  open(now.uri, number, verbs.hitOf(now.uri, number));
 }
 
 function zoom() {
