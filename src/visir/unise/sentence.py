@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.util import is_sentence_transformer_model
+from sentence_transformers.util import is_sentence_transformer_model, load_file_path
 from transformers import PreTrainedConfig
 
 from visir.errors import ModelError
@@ -19,7 +19,7 @@ from visir.unise.clip import ComposedTransformer, Fusion, load_clip, unise_clip
 from visir.unise.embedder import Calibration, Vectors
 from visir.unise.instructions import SEARCH
 from visir.unise.mllm import KINDS as MLLM_KINDS
-from visir.unise.mllm import PIXELS, mend_processors, set_pixels, unise_mllm
+from visir.unise.mllm import mend_processors, set_pixels, unise_mllm
 
 _BATCH = 16
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -133,22 +133,38 @@ def open_model(name: str, pixels: int | None = None, fusion: Fusion = "sum", **c
     options = {"use_safetensors": True, "trust_remote_code": False, **choices.pop("model_kwargs", {})}
     mend_processors()
     try:
-        if _is_composed(folder):
-            return load_clip(folder, options, **choices)
-        if (folder / "modules.json").is_file() or (not folder.is_dir() and is_sentence_transformer_model(name)):
-            model = SentenceTransformer(name, model_kwargs=options, **choices)
-            if pixels is not None:
-                set_pixels(model, pixels)
-            return model
-        kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
-        if kind in MLLM_KINDS:
-            return unise_mllm(name, pixels or PIXELS, model_kwargs=options, **choices)
-        if kind in CLIP_KINDS:
-            return unise_clip(name, fusion, model_kwargs=options, **choices)
+        model = _open(name, folder, fusion, options, choices)
+        if pixels is not None:
+            set_pixels(model, pixels)
+    except ModelError:
+        raise
     except Exception as error:  # the libraries below raise whatever they like for damaged files
         raise ModelError(f"the model {name} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    return model
+
+
+def _open(name: str, folder: Path, fusion: Fusion, options: dict[str, Any], choices: dict[str, Any]) -> SentenceTransformer:
+    if _is_composed(folder):
+        return load_clip(folder, options, **choices)
+    if (folder / "modules.json").is_file() or (not folder.is_dir() and is_sentence_transformer_model(name)):
+        _refuse_pickles(name)
+        return SentenceTransformer(name, model_kwargs=options, **choices)
+    kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
+    if kind in MLLM_KINDS:
+        return unise_mllm(name, model_kwargs=options, **choices)
+    if kind in CLIP_KINDS:
+        return unise_clip(name, fusion, model_kwargs=options, **choices)
     known = ", ".join((*CLIP_KINDS, *MLLM_KINDS))
     raise ModelError(f"the model {name} cannot be loaded: it is of the kind {kind!r}; visir makes models of {known}")
+
+
+def _refuse_pickles(name: str) -> None:
+    """Refuse a model one of whose modules has pickled weights alone: sentence-transformers would load these, whatever it is told."""
+    modules = load_file_path(name, "modules.json")
+    for module in json.loads(Path(modules).read_text(encoding="utf-8")) if modules else []:
+        place = module.get("path", "")
+        if place and not load_file_path(name, "model.safetensors", place) and load_file_path(name, "pytorch_model.bin", place):
+            raise ModelError(f"the model {name} cannot be loaded: {place}/pytorch_model.bin is a pickle; visir reads safetensors only")
 
 
 def _is_composed(folder: Path) -> bool:
