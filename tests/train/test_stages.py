@@ -116,13 +116,39 @@ def test_what_saves_memory_changes_no_number(tmp_path, choice):
         assert torch.allclose(one, two, atol=2e-4)
 
 
+BASES = ["tiny:clip", "tiny:siglip", "tiny:siglip2", "tiny:qwen2_vl", "tiny:qwen2_5_vl", "tiny:qwen3_vl"]
+
+
+def gradients(run):
+    """The loss and the gradient of one batch of each set that stage 2 learns from."""
+    batches = run.batches(0)
+    firsts = {batches.rows(index)[0]: index for index in reversed(range(len(batches)))}
+    for index in firsts.values():
+        batch = batches[index]
+        run.model.zero_grad(set_to_none=True)
+        loss = float(run.loss.backward(batch.queries, batch.documents, batch.keys))
+        yield batch.name, loss, torch.cat([value.grad.flatten() for value in run.model.parameters() if value.grad is not None])
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("choice", [{"mini_batch": 3}, {"checkpointing": True}])
+def test_what_saves_memory_changes_no_gradient_of_any_model(tmp_path, choice, base):
+    plain, other = (PairRun(recipe((0, 6), base=base, **how), tmp_path / name) for name, how in (("plain", {}), ("other", choice)))
+    names = set()
+    for (name, loss, wanted), (_, same, got) in zip(gradients(plain), gradients(other), strict=True):
+        names.add(name)
+        assert same == pytest.approx(loss, abs=1e-5)
+        assert float((got - wanted).norm()) < 1e-5 * float(wanted.norm())
+    assert names == {"shapes-q2s", "shapes-sq2s"}
+
+
 def test_half_precision_learns_the_same_to_its_precision(tmp_path):
     plain, half = PairRun(recipe(), tmp_path / "plain"), PairRun(recipe(precision="bf16"), tmp_path / "half")
     assert losses(half) == pytest.approx(losses(plain), rel=0.1)
     assert next(half.model.parameters()).dtype == torch.float32
 
 
-@pytest.mark.parametrize("base", ["tiny:clip", "tiny:qwen2_vl"])
+@pytest.mark.parametrize("base", BASES)
 def test_adapters_merge_exactly_and_alone_are_trained(tmp_path, base):
     run = PairRun(recipe((2, 2), base=base, lora=4, lr=2e-2), tmp_path)
     names = set(trained_state(run.model))

@@ -12,7 +12,7 @@ from visir.unise.clip import unise_clip
 from visir.unise.embedder import load_embedder
 from visir.unise.export_clip import GateItem, compare, export_clip
 from visir.unise.sentence import SentenceEmbedder
-from visir.unise.tiny import tiny_clip
+from visir.unise.tiny import tiny_clip, tiny_siglip
 
 pytestmark = pytest.mark.slow  # the exporter takes half a minute
 
@@ -51,6 +51,14 @@ def test_an_export_says_what_the_model_says(folders):
     assert told["made"]["from"] == "unise"
     assert told["gate"]["cpu"]["cosine"] >= 0.995
     assert (place / "int8" / "text.onnx").stat().st_size < 0.9 * (place / "fp32" / "text.onnx").stat().st_size
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_siglip_is_exported_with_its_padding(tmp_path):
+    model = load_embedder(str(tiny_siglip(tmp_path / "siglip")))
+    gates = export_clip(model, tmp_path / "copy", "fp32", ITEMS, PAGES)
+    assert all(gate.least_cosine > 0.9999 for gate in gates.values())
+    assert (load_embedder(str(tmp_path / "copy")).encode_query(MIXED) * model.encode_query(MIXED)).sum(1).min() > 0.9999
 
 
 @pytest.mark.filterwarnings("ignore")

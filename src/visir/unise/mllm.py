@@ -89,6 +89,10 @@ def set_pixels(model: SentenceTransformer, pixels: int) -> None:
     Raises:
         ValueError: the model takes pictures of one size.
     """
+    patches = _patches(model)
+    if patches is not None:
+        patches["max_num_patches"] = max(1, pixels // patches["patch_size"] ** 2)
+        return
     pictures = getattr(model[0].processor, "image_processor", None)
     size = getattr(pictures, "size", None)
     if pictures is None or size is None or not size.get("longest_edge"):
@@ -98,6 +102,15 @@ def set_pixels(model: SentenceTransformer, pixels: int) -> None:
 
 def get_pixels(model: SentenceTransformer) -> int | None:
     """Return a model's pixel budget, or ``None`` if it takes pictures of one size."""
+    patches = _patches(model)
+    if patches is not None:
+        return int(patches["max_num_patches"] * patches["patch_size"] ** 2)
     size = getattr(getattr(getattr(model[0], "processor", None), "image_processor", None), "size", None)
     largest = size.get("longest_edge") if size is not None else None
     return int(largest) if largest else None
+
+
+def _patches(model: SentenceTransformer) -> dict[str, int] | None:
+    """Return the settings of a SigLIP2 of any shape, which counts patches and not pixels."""
+    settings: dict[str, int] = getattr(model[0], "processing_kwargs", {}).get("image", {})
+    return settings if "max_num_patches" in settings else None
