@@ -50,9 +50,7 @@ class SentenceEmbedder:
         self.dim = int(model.truncate_dim or model.get_embedding_dimension() or 0)
 
     @classmethod
-    def load(
-        cls, name: str, device: str = "auto", precision: str = "auto", dim: int | None = None, pixels: int | None = None
-    ) -> "SentenceEmbedder":
+    def load(cls, name: str, device: str = "auto", precision: str = "auto", pixels: int | None = None) -> "SentenceEmbedder":
         """Load a folder, or a name on a hub; safetensors only, never remote code.
 
         Raises:
@@ -65,7 +63,7 @@ class SentenceEmbedder:
         if precision not in _PRECISIONS:
             raise ModelError(f"unknown precision {precision!r}: choose auto, {', '.join(_PRECISIONS)}")
         folder = Path(name)
-        model = open_model(name, pixels=pixels, device=device, truncate_dim=dim, model_kwargs={"dtype": _PRECISIONS[precision]})
+        model = open_model(name, pixels=pixels, device=device, model_kwargs={"dtype": _PRECISIONS[precision]})
         model = model.to(_PRECISIONS[precision]).eval()
         revision = f"{_digest(folder) if folder.is_dir() else _hub_revision(model)}-{model.truncate_dim or 'full'}"
         revision += f"-{pixels}" if pixels is not None else ""
