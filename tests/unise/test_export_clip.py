@@ -21,6 +21,7 @@ PAGES = [Screenshot.from_image(Image.new("RGB", (60, 40), colour)) for colour in
 ITEMS = [GateItem(Query(f"a {colour} page"), number) for number, colour in enumerate(COLOURS)] + [
     GateItem(Query(f"the same in {colour}", PAGES[number - 1]), number) for number, colour in enumerate(COLOURS)
 ]
+MADE = {"recipe": {"steps": 3}, "data": {"shapes-q2s": "0a1b"}, "commit": "abc1234"}
 MIXED = ["a page", Query(image=PAGES[0]), Query("in blue, and much longer than the others", PAGES[1])]
 
 
@@ -31,6 +32,7 @@ def folders(tmp_path_factory):
     made = unise_clip(str(tiny_clip(place / "clip")), "learned")
     made[0].mixer.outside.weight.data.normal_(0, 0.2)
     made.save_pretrained(str(place / "unise"))
+    (place / "unise" / "visir.json").write_text(json.dumps({"made": MADE}))
     embedder = SentenceEmbedder.load(str(place / "unise"), "cpu", "float32")
     gates = {precision: export_clip(embedder, place / precision, precision, ITEMS, PAGES) for precision in ("fp32", "int8")}
     return place, gates
@@ -49,6 +51,8 @@ def test_an_export_says_what_the_model_says(folders):
         assert gates[precision]["cpu"].passed
     told = json.loads((place / "int8" / "config.json").read_text())
     assert told["made"]["from"] == "unise"
+    assert MADE.items() <= told["made"].items()
+    assert len(told["made"]["exported_by"]) >= 5
     assert told["gate"]["cpu"]["cosine"] >= 0.995
     assert (place / "int8" / "text.onnx").stat().st_size < 0.9 * (place / "fp32" / "text.onnx").stat().st_size
 

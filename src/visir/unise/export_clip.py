@@ -20,6 +20,7 @@ from visir.unise.clip import ComposedTransformer
 from visir.unise.embedder import Embedder, Vectors, load_embedder
 from visir.unise.mllm import get_pixels
 from visir.unise.sentence import SentenceEmbedder
+from visir.version import code_version
 
 LEAST_COSINE = 0.995
 MOST_LOST = 0.005
@@ -205,6 +206,6 @@ def _write_config(model: SentenceEmbedder, towers: ComposedTransformer, folder: 
             "std": list(pictures.image_std),
         },
         "calibration": asdict(model.calibration),
-        "made": {"from": model.name, "revision": model.revision, "precision": precision},
+        "made": {**model.made, "from": model.name, "revision": model.revision, "precision": precision, "exported_by": code_version()},
     }
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,12 +38,21 @@ class SentenceEmbedder:
         name: its name.
         revision: what tells its versions apart.
         calibration: see `Embedder`.
+        made: what made it, as its folder says; see `visir train`.
     """
 
     reads: Literal["pixels", "text"] = "pixels"
 
-    def __init__(self, model: SentenceTransformer, name: str, revision: str, calibration: Calibration = _CALIBRATION) -> None:
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        name: str,
+        revision: str,
+        calibration: Calibration = _CALIBRATION,
+        made: Mapping[str, Any] | None = None,
+    ) -> None:
         self.model = model
+        self.made = dict(made or {})
         self.name = name
         self.revision = revision
         self.calibration = calibration
@@ -70,7 +79,7 @@ class SentenceEmbedder:
         own = folder / "visir.json"
         facts = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
         calibration = Calibration(**facts["calibration"]) if "calibration" in facts else _CALIBRATION
-        return cls(model, folder.resolve().name if folder.is_dir() else name, revision, calibration)
+        return cls(model, folder.resolve().name if folder.is_dir() else name, revision, calibration, facts.get("made"))
 
     def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
         """Embed queries of text, picture or both; see `Embedder`."""
