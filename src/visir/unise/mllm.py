@@ -5,7 +5,6 @@ pixel budget, and whose vector is the hidden state of the last token. The letter
 A checkpoint that brings a template and ``modules.json`` of its own keeps both.
 """
 
-import importlib.util
 from typing import Any
 
 from sentence_transformers import SentenceTransformer
@@ -39,15 +38,15 @@ _MODALITIES: Any = {"text": _STATES, "image": _STATES, "message": {**_STATES, "f
 
 
 def mend_processors() -> None:
-    """Let Qwen-VL processors load without torchvision, which only their video part needs; does nothing where it is installed.
+    """Let Qwen-VL processors load without their video part, which needs torchvision and which visir does not use.
 
-    transformers builds a processor's parts from the names in its ``__init__``; there is no video here, so one without the video
-    part takes its place. A subclass would not do: `AutoProcessor` loads the class that the checkpoint names.
+    transformers builds a processor's parts from the names in its ``__init__``; one without the video part takes its place. A subclass
+    would not do: `AutoProcessor` loads the class that the checkpoint names. It is done where torchvision is installed, too: a model
+    that was saved without a video part must load there.
     """
-    if importlib.util.find_spec("torchvision") is None:
-        for kind in (Qwen2VLProcessor, Qwen2_5_VLProcessor, Qwen3VLProcessor):
-            if not getattr(kind, "_without_video", False):
-                _drop_video(kind)
+    for kind in (Qwen2VLProcessor, Qwen2_5_VLProcessor, Qwen3VLProcessor):
+        if not getattr(kind, "_without_video", False):
+            _drop_video(kind)
 
 
 def _drop_video(kind: type[ProcessorMixin]) -> None:
