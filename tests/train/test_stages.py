@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from pair_recipes import recipe
+from PIL import Image, ImageDraw, ImageFont
 
+import visir
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
 from visir.train.examine import find
 from visir.train.pair_recipe import Watching
+from visir.train.pairs import Pair, PairSet
 from visir.train.run import find_recipe, run_recipe
 from visir.train.shapes import shapes
 from visir.train.stages import PairRun, learning_rate, trained_state
@@ -166,6 +169,20 @@ def test_adapters_merge_exactly_and_alone_are_trained(tmp_path, base):
     merged = load_embedder(str(folder))
     assert np.abs(merged.encode_query(inputs) - before).max() < 1e-5
     assert not any("lora" in path.name or "adapter" in path.name for path in folder.rglob("*"))
+
+
+def test_small_type_in_any_of_several_sources_is_told(tmp_path):
+    run = PairRun(recipe((1, 0)), tmp_path)
+    assert run.check_pages() is None
+    font = ImageFont.truetype(str(next((Path(visir.__file__).parent / "capture" / "fonts").glob("*Mono.ttf"))), 12)
+    images = {}
+    for number in range(8):
+        page = Image.new("RGB", (600, 800), "white")
+        for line in range(20, 780, 15):
+            ImageDraw.Draw(page).text((20, line), f"line {line} of page {number}, whose type is small " * 2, fill="black", font=font)
+        images[str(number)] = Screenshot.from_image(page).encoded
+    run.sets = [*run.sets, PairSet("small", "caption", [Pair(f"page {key}", key) for key in images], images)]
+    assert "too low for the type" in run.check_pages()
 
 
 def test_layers_that_are_not_there_are_named(tmp_path):
