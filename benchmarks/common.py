@@ -54,11 +54,11 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def machine() -> str:
-    """Describe the machine in a line, load by others included."""
+def machine(packages: Sequence[str] = ("lancedb", "onnxruntime", "pypdfium2", "numpy")) -> str:
+    """Describe the machine in a line, load by others and the versions of packages included."""
     model = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     total = next((int(line.split()[1]) / 2**20 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0.0)
-    versions = ", ".join(f"{name} {_version(name)}" for name in ("lancedb", "onnxruntime", "pypdfium2", "numpy"))
+    versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     return f"{model}, {os.cpu_count()} cores, {total:.0f} GB, load {os.getloadavg()[0]:.1f} at the end; {versions}"
 
 

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from pair_recipes import recipe
+from PIL import Image, ImageDraw, ImageFont
 
+import visir
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
 from visir.train.examine import find
 from visir.train.pair_recipe import Watching
+from visir.train.pairs import Pair, PairSet
 from visir.train.run import find_recipe, run_recipe
 from visir.train.shapes import shapes
 from visir.train.stages import PairRun, learning_rate, trained_state
@@ -116,13 +119,39 @@ def test_what_saves_memory_changes_no_number(tmp_path, choice):
         assert torch.allclose(one, two, atol=2e-4)
 
 
+BASES = ["tiny:clip", "tiny:siglip", "tiny:siglip2", "tiny:qwen2_vl", "tiny:qwen2_5_vl", "tiny:qwen3_vl"]
+
+
+def gradients(run):
+    """The loss and the gradient of one batch of each set that stage 2 learns from."""
+    batches = run.batches(0)
+    firsts = {batches.rows(index)[0]: index for index in reversed(range(len(batches)))}
+    for index in firsts.values():
+        batch = batches[index]
+        run.model.zero_grad(set_to_none=True)
+        loss = float(run.loss.backward(batch.queries, batch.documents, batch.keys))
+        yield batch.name, loss, torch.cat([value.grad.flatten() for value in run.model.parameters() if value.grad is not None])
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("choice", [{"mini_batch": 3}, {"checkpointing": True}])
+def test_what_saves_memory_changes_no_gradient_of_any_model(tmp_path, choice, base):
+    plain, other = (PairRun(recipe((0, 6), base=base, **how), tmp_path / name) for name, how in (("plain", {}), ("other", choice)))
+    names = set()
+    for (name, loss, wanted), (_, same, got) in zip(gradients(plain), gradients(other), strict=True):
+        names.add(name)
+        assert same == pytest.approx(loss, abs=1e-5)
+        assert float((got - wanted).norm()) < 1e-5 * float(wanted.norm())
+    assert names == {"shapes-q2s", "shapes-sq2s"}
+
+
 def test_half_precision_learns_the_same_to_its_precision(tmp_path):
     plain, half = PairRun(recipe(), tmp_path / "plain"), PairRun(recipe(precision="bf16"), tmp_path / "half")
     assert losses(half) == pytest.approx(losses(plain), rel=0.1)
     assert next(half.model.parameters()).dtype == torch.float32
 
 
-@pytest.mark.parametrize("base", ["tiny:clip", "tiny:qwen2_vl"])
+@pytest.mark.parametrize("base", BASES)
 def test_adapters_merge_exactly_and_alone_are_trained(tmp_path, base):
     run = PairRun(recipe((2, 2), base=base, lora=4, lr=2e-2), tmp_path)
     names = set(trained_state(run.model))
@@ -140,6 +169,20 @@ def test_adapters_merge_exactly_and_alone_are_trained(tmp_path, base):
     merged = load_embedder(str(folder))
     assert np.abs(merged.encode_query(inputs) - before).max() < 1e-5
     assert not any("lora" in path.name or "adapter" in path.name for path in folder.rglob("*"))
+
+
+def test_small_type_in_any_of_several_sources_is_told(tmp_path):
+    run = PairRun(recipe((1, 0)), tmp_path)
+    assert run.check_pages() is None
+    font = ImageFont.truetype(str(next((Path(visir.__file__).parent / "capture" / "fonts").glob("*Mono.ttf"))), 12)
+    images = {}
+    for number in range(8):
+        page = Image.new("RGB", (600, 800), "white")
+        for line in range(20, 780, 15):
+            ImageDraw.Draw(page).text((20, line), f"line {line} of page {number}, whose type is small " * 2, fill="black", font=font)
+        images[str(number)] = Screenshot.from_image(page).encoded
+    run.sets = [*run.sets, PairSet("small", "caption", [Pair(f"page {key}", key) for key in images], images)]
+    assert "too low for the type" in run.check_pages()
 
 
 def test_layers_that_are_not_there_are_named(tmp_path):

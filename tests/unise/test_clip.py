@@ -2,10 +2,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import Siglip2Model, Siglip2Processor
 
+from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
+from visir.train.students import seen_height
 from visir.unise.clip import load_clip, unise_clip
 from visir.unise.embedder import load_embedder
+from visir.unise.export_clip import export_clip
+from visir.unise.mllm import get_pixels
 from visir.unise.tiny import tiny_clip, tiny_siglip
 
 
@@ -61,6 +66,40 @@ def test_a_siglip_is_opened_whole_and_its_texts_stand_alone(tmp_path):
     assert np.allclose(again.encode_document(pictures), embedder.encode_document(pictures), atol=1e-6)
     features = embedder.model.preprocess(["a"])
     assert features["input_ids"].shape == (1, 24)
+
+
+def test_a_siglip2_of_any_shape_keeps_the_pages_shape_within_the_budget(tmp_path):
+    folder = str(tiny_siglip(tmp_path / "siglip2", any_shape=True))
+    embedder = load_embedder(folder)
+    wide, high = (Screenshot.from_image(Image.effect_noise(size, 90).convert("RGB")) for size in ((300, 90), (80, 200)))
+    queries = ["a red circle", Query(image=wide), Query("in blue", high), Query(image=high)]
+    mixed = embedder.encode_query(queries)
+    assert np.allclose(mixed, np.concatenate([embedder.encode_query([query]) for query in queries]), atol=1e-5)
+    high_and_wide = embedder.model.preprocess([wide.image])["spatial_shapes"][0].tolist()
+    assert high_and_wide[0] < high_and_wide[1]
+    assert high_and_wide[0] * high_and_wide[1] <= 16
+    assert seen_height(embedder.model, wide.image) == high_and_wide[0] * 8
+    reference, processor = Siglip2Model.from_pretrained(folder).eval(), Siglip2Processor.from_pretrained(folder)
+    with torch.no_grad():
+        seen = processor(images=[wide.image], return_tensors="pt", images_kwargs={"patch_size": 8, "max_num_patches": 16})
+        vector = reference.get_image_features(**seen).pooler_output[0].numpy()
+    assert np.allclose(mixed[1], vector / np.linalg.norm(vector), atol=1e-5)
+    finer = load_embedder(folder, pixels=64 * 64)
+    assert get_pixels(finer.model) == 64 * 64
+    assert finer.revision != embedder.revision
+    assert not np.allclose(finer.encode_document([wide]), embedder.encode_document([wide]), atol=1e-4)
+    finer.model.save_pretrained(str(tmp_path / "model"))
+    assert np.allclose(load_embedder(str(tmp_path / "model")).encode_query(queries), finer.encode_query(queries), atol=1e-6)
+    with pytest.raises(ModelError, match="any shape"):
+        export_clip(embedder, tmp_path / "copy", "fp32", [], [])
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_pixel_budget_is_no_use_to_a_model_of_one_size(checkpoint, tmp_path, saved):
+    if saved:
+        unise_clip(str(checkpoint)).save_pretrained(str(tmp_path / "model"))
+    with pytest.raises(ModelError, match="takes one size"):
+        load_embedder(str(tmp_path / "model") if saved else str(checkpoint), pixels=4096)
 
 
 def test_pages_are_seen_whole(checkpoint):

@@ -12,7 +12,7 @@ from visir.unise.clip import unise_clip
 from visir.unise.embedder import load_embedder
 from visir.unise.export_clip import GateItem, compare, export_clip
 from visir.unise.sentence import SentenceEmbedder
-from visir.unise.tiny import tiny_clip
+from visir.unise.tiny import tiny_clip, tiny_siglip
 
 pytestmark = pytest.mark.slow  # the exporter takes half a minute
 
@@ -21,6 +21,7 @@ PAGES = [Screenshot.from_image(Image.new("RGB", (60, 40), colour)) for colour in
 ITEMS = [GateItem(Query(f"a {colour} page"), number) for number, colour in enumerate(COLOURS)] + [
     GateItem(Query(f"the same in {colour}", PAGES[number - 1]), number) for number, colour in enumerate(COLOURS)
 ]
+MADE = {"recipe": {"steps": 3}, "data": {"shapes-q2s": "0a1b"}, "commit": "abc1234"}
 MIXED = ["a page", Query(image=PAGES[0]), Query("in blue, and much longer than the others", PAGES[1])]
 
 
@@ -31,6 +32,7 @@ def folders(tmp_path_factory):
     made = unise_clip(str(tiny_clip(place / "clip")), "learned")
     made[0].mixer.outside.weight.data.normal_(0, 0.2)
     made.save_pretrained(str(place / "unise"))
+    (place / "unise" / "visir.json").write_text(json.dumps({"made": MADE}))
     embedder = SentenceEmbedder.load(str(place / "unise"), "cpu", "float32")
     gates = {precision: export_clip(embedder, place / precision, precision, ITEMS, PAGES) for precision in ("fp32", "int8")}
     return place, gates
@@ -49,8 +51,18 @@ def test_an_export_says_what_the_model_says(folders):
         assert gates[precision]["cpu"].passed
     told = json.loads((place / "int8" / "config.json").read_text())
     assert told["made"]["from"] == "unise"
+    assert MADE.items() <= told["made"].items()
+    assert len(told["made"]["exported_by"]) >= 5
     assert told["gate"]["cpu"]["cosine"] >= 0.995
     assert (place / "int8" / "text.onnx").stat().st_size < 0.9 * (place / "fp32" / "text.onnx").stat().st_size
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_siglip_is_exported_with_its_padding(tmp_path):
+    model = load_embedder(str(tiny_siglip(tmp_path / "siglip")))
+    gates = export_clip(model, tmp_path / "copy", "fp32", ITEMS, PAGES)
+    assert all(gate.least_cosine > 0.9999 for gate in gates.values())
+    assert (load_embedder(str(tmp_path / "copy")).encode_query(MIXED) * model.encode_query(MIXED)).sum(1).min() > 0.9999
 
 
 @pytest.mark.filterwarnings("ignore")

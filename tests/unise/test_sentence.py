@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense
 
 from visir.errors import ModelError
 from visir.index import Index
 from visir.screenshot import Query, Screenshot
 from visir.unise.clip import unise_clip
 from visir.unise.embedder import load_embedder
-from visir.unise.tiny import tiny_clip
+from visir.unise.tiny import tiny_clip, tiny_mllm
 
 RED, BLUE = (Screenshot.from_image(Image.new("RGB", (40, 30), colour)) for colour in ("red", "blue"))
 
@@ -65,6 +68,19 @@ def test_a_damaged_or_pickled_checkpoint_is_refused(folder, tmp_path, damage):
     with pytest.raises(ModelError, match="cannot be loaded") as caught:
         load_embedder(str(place))
     assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_in_a_module_behind_the_towers_is_refused(folder, tmp_path):
+    place = str(tmp_path / "model")
+    towers = SentenceTransformer(str(tiny_mllm(tmp_path / "qwen")), device="cpu")
+    width = towers.get_embedding_dimension()
+    SentenceTransformer(modules=[*towers, Dense(width, 8)], device="cpu").save_pretrained(place)
+    assert load_embedder(place).dim == 8
+    [dense] = tmp_path.glob("model/*_Dense")
+    (dense / "model.safetensors").unlink()
+    torch.save({"linear.weight": torch.zeros(8, width), "linear.bias": torch.zeros(8)}, dense / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="is a pickle"):
+        load_embedder(place)
 
 
 def test_an_unknown_precision_is_told(folder):

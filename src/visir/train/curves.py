@@ -24,7 +24,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
     figure = Figure(figsize=(9, 8), layout="constrained")
     FigureCanvasAgg(figure)
-    names = sorted({name for row in rows for name in row if name.startswith(("recall_", "probe_"))})
+    names = sorted({name for row in rows for name in row if name.startswith(("recall_", "probe_")) or name.endswith("_right")})
     groups = {"loss": ["loss"], "share": [*names, "right", "rivals"], "learning rate": ["lr"]}
     for axes, (label, series) in zip(figure.subplots(len(groups), 1, sharex=True), groups.items(), strict=True):
         for name in series:

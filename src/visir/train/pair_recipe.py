@@ -13,8 +13,8 @@ class ModelChoice:
     """What is trained.
 
     Args:
-        base: a model folder, a name on a hub, or ``tiny:KIND`` for a random checkpoint of ``clip``, ``qwen2_vl``, ``qwen2_5_vl`` or
-            ``qwen3_vl``.
+        base: a model folder, a name on a hub, or ``tiny:KIND`` for a random checkpoint of ``clip``, ``siglip``, ``siglip2``, ``qwen2_vl``,
+            ``qwen2_5_vl`` or ``qwen3_vl``.
         fusion: how a CLIP joins a picture and a text; see `visir.unise.clip`.
         pixels: pixel budget of models that take pictures of any shape; 0 keeps the model's.
         lora: rank of low-rank adapters (Hu et al. 2022), which alone are trained then, and merged at the end; 0 trains everything.

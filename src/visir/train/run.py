@@ -1,15 +1,28 @@
 """Runs any recipe: of the reading stage of unise-mini, or of stages 1 and 2."""
 
-from dataclasses import replace
+import contextlib
+import hashlib
+import json
+import shutil
+import sys
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 from transformers.utils.logging import disable_progress_bar
 
 from visir.errors import ModelError
+from visir.train.curves import draw_curves, read_rows
 from visir.train.pair_recipe import PairRecipe, is_pair_recipe, read_pair_recipe
 from visir.train.recipe import Recipe, read_recipe
+from visir.train.tiny_pack import TINY, write_tiny_pack
+from visir.unise.embedder import WEIGHTS
+from visir.version import code_version
 
+_MINUTES = 5.0
+"""Between two pictures of the curves of a reading stage, which is also how often it saves."""
 _RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -46,7 +59,7 @@ def run_recipe(name: str, folder: Path, changes: list[str], smoke: bool = False,
         recipe = read_pair_recipe(path, changes)
         return _run_pairs(shrink_pairs(recipe) if smoke else recipe, folder, minutes, device)
     reading = read_recipe(path, changes)
-    return _run_reading(shrink_reading(reading) if smoke else reading, folder, minutes, device)
+    return _run_reading(shrink_reading(reading) if smoke else reading, folder, minutes, device, 1 if smoke else 20)
 
 
 def shrink_pairs(recipe: PairRecipe) -> PairRecipe:
@@ -76,11 +89,34 @@ def _run_pairs(recipe: PairRecipe, folder: Path, minutes: float, device: str) ->
     return model or (folder / "model" if done else None)
 
 
-def _run_reading(recipe: Recipe, folder: Path, minutes: float, device: str) -> Path | None:
+def _run_reading(recipe: Recipe, folder: Path, minutes: float, device: str, log_steps: int) -> Path | None:
     import torch
 
+    from visir.train.export_mini import export_run
     from visir.train.reading import ReadingRun
 
+    if recipe.data.pack == TINY:
+        recipe = replace(recipe, data=replace(recipe.data, pack=str(write_tiny_pack(folder / "practice.zip"))))
     run = ReadingRun(recipe, folder, device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    run.train(minutes)
-    return folder if run.step >= recipe.optim.steps else None
+    metrics, begun, first = folder / "metrics.jsonl", time.monotonic(), run.step
+    # What a killed run wrote after its last state is made again.
+    kept = [row for row in read_rows(metrics) if row["step"] <= run.step and run.step] if metrics.is_file() else []
+    metrics.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    while run.step < recipe.optim.steps:
+        spent = (time.monotonic() - begun) / 60
+        run.train(min(max(minutes - spent, 1e-9), _MINUTES) if minutes else _MINUTES, log_steps=log_steps)
+        draw_curves(read_rows(metrics), folder / "curves.png")
+        spent = (time.monotonic() - begun) / 60
+        left = (recipe.optim.steps - run.step) * spent / max(1, run.step - first)
+        print(f"{run.step:,} of {recipe.optim.steps:,} · {left:.0f} min left", file=sys.stderr, flush=True)
+        if minutes and spent >= minutes and left:
+            return None
+    model, pack = folder / "model", Path(recipe.data.pack)
+    with contextlib.redirect_stdout(sys.stderr):  # what the exporters tell is no result
+        export_run(folder, model, pack)
+    if not (folder / "text").is_dir():  # the model finds its text encoder beside itself
+        shutil.copytree(WEIGHTS / "text", folder / "text")
+    data = {pack.name: hashlib.blake2b(pack.read_bytes(), digest_size=8).hexdigest()}
+    made: dict[str, Any] = {"recipe": asdict(recipe), "steps": run.step, "data": data, "commit": code_version()}
+    (model / "visir.json").write_text(json.dumps({"made": made}, indent=1) + "\n", encoding="utf-8")
+    return model

@@ -194,7 +194,8 @@ class PairRun:
 
     def check_pages(self) -> str | None:
         """Return a warning if the model cannot read the type on the pages; see `visir.train.watch`."""
-        pages = [Screenshot(pairs.images[key]).image for pairs in self.sets[:3] for key in pairs.documents()[:12]]
+        few = max(2, 36 // len(self.sets))
+        pages = [Screenshot(pairs.images[key]).image for pairs in self.sets for key in pairs.documents()[:few]]
         return check_type(pages, lambda page: seen_height(self.model, page))
 
     def save(self) -> None:

@@ -9,9 +9,10 @@ from sentence_transformers import SentenceTransformer
 
 from visir.errors import ModelError
 from visir.train.pair_recipe import ModelChoice
+from visir.unise.clip import KINDS as CLIP_KINDS
 from visir.unise.mllm import KINDS
 from visir.unise.sentence import open_model
-from visir.unise.tiny import tiny_clip, tiny_mllm
+from visir.unise.tiny import tiny_clip, tiny_mllm, tiny_siglip
 
 
 def open_student(choice: ModelChoice, folder: Path) -> SentenceTransformer:
@@ -28,11 +29,13 @@ def open_student(choice: ModelChoice, folder: Path) -> SentenceTransformer:
 
 
 def _make_tiny(kind: str, place: Path) -> Path:
-    if kind != "clip" and kind not in KINDS:
-        raise ModelError(f"there is no tiny model {kind!r}: choose clip, {', '.join(KINDS)}")
+    if kind not in (*CLIP_KINDS, *KINDS):
+        raise ModelError(f"there is no tiny model {kind!r}: choose {', '.join((*CLIP_KINDS, *KINDS))}")
     if (place / "config.json").is_file():
         return place
-    return tiny_clip(place, width=64, layers=2, image=32, patch=8, dim=64) if kind == "clip" else tiny_mllm(place, kind, width=64)
+    if kind == "clip":
+        return tiny_clip(place, width=64, layers=2, image=32, patch=8, dim=64)
+    return tiny_mllm(place, kind, width=64) if kind in KINDS else tiny_siglip(place, any_shape=kind == "siglip2")
 
 
 def save_activations(model: SentenceTransformer) -> None:
@@ -65,7 +68,9 @@ def merge_adapters(model: SentenceTransformer, tuner: Any) -> None:
 def seen_height(model: SentenceTransformer, page: Image.Image) -> int:
     """Return how many pixels high a page is for a model."""
     features = model.preprocess([page])
+    tower: Any = model[0]
     if "image_grid_thw" in features:
-        processor: Any = model[0].processor
-        return int(features["image_grid_thw"][0, 1]) * int(processor.image_processor.patch_size)
+        return int(features["image_grid_thw"][0, 1]) * int(tower.processor.image_processor.patch_size)
+    if "spatial_shapes" in features:
+        return int(features["spatial_shapes"][0, 0]) * int(tower.processing_kwargs["image"]["patch_size"])
     return int(features["pixel_values"].shape[-2])

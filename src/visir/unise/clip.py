@@ -56,9 +56,17 @@ class ComposedTransformer(Transformer):
 
     def __init__(self, model_name_or_path: str, *, fusion: Fusion = "sum", **choices: Any) -> None:
         super().__init__(model_name_or_path, **choices)
-        if self.config.model_type.startswith("siglip") and "text" not in self.processing_kwargs:
-            # Its text tower looks at the last place, full or not: it was trained on texts padded to full length (Zhai et al. 2023).
-            self.processing_kwargs = {**self.processing_kwargs, "text": {"padding": "max_length", "max_length": _text_length(self)}}
+        if self.config.model_type.startswith("siglip"):
+            # Its text tower looks at the last place, full or not: it was trained on texts padded to full length, all of which it sees
+            # (Zhai et al. 2023). A mask would also let the caching of gradients cut the padding off.
+            self.processing_kwargs = {"text": {"padding": "max_length", "max_length": _text_length(self)}, **self.processing_kwargs}
+            tokenizer: Any = self.tokenizer
+            tokenizer.model_input_names = ["input_ids"]
+        if self.config.model_type == "siglip2" and "image" not in self.processing_kwargs:
+            # Its processor would take defaults of its own, whatever the checkpoint's says.
+            pictures: Any = self.processor.image_processor
+            kept = {"patch_size": pictures.patch_size, "max_num_patches": pictures.max_num_patches}
+            self.processing_kwargs = {**self.processing_kwargs, "image": kept}
         if fusion not in get_args(Fusion):
             raise ValueError(f"unknown fusion {fusion!r}: choose one of {', '.join(get_args(Fusion))}")
         self.fusion = fusion
@@ -109,7 +117,7 @@ def load_clip(folder: Path, options: dict[str, Any] | None = None, **choices: An
 def unise_clip(checkpoint: str, fusion: Fusion = "sum", **choices: Any) -> SentenceTransformer:
     """Make a UniSE-CLIP of a CLIP or SigLIP checkpoint.
 
-    It sees pages whole, squeezed into its square, where CLIP would cut off what juts out.
+    It sees pages whole, squeezed into its square, where CLIP would cut off what juts out. A SigLIP2 of any shape ("naflex") keeps theirs.
 
     Args:
         checkpoint: a folder, or a name on a model hub; safetensors, no remote code.
@@ -119,6 +127,7 @@ def unise_clip(checkpoint: str, fusion: Fusion = "sum", **choices: Any) -> Sente
     options = {"use_safetensors": True, **choices.pop("model_kwargs", {})}
     towers = ComposedTransformer(checkpoint, fusion=fusion, model_kwargs=options)
     pictures = towers.processor.image_processor
-    side = towers.model.config.vision_config.image_size
-    pictures.size, pictures.do_center_crop = {"height": side, "width": side}, False
+    side = getattr(towers.model.config.vision_config, "image_size", None)
+    if side is not None:
+        pictures.size, pictures.do_center_crop = {"height": side, "width": side}, False
     return SentenceTransformer(modules=[towers, Normalize()], **choices)

@@ -87,7 +87,9 @@ class ClipEmbedder:
     def _of_text(self, text: str) -> Vectors:
         # One by one: int8 activations are quantised over the whole input, so a vector would depend on its neighbours.
         encoding = self._tokenizer.encode(text)
-        feeds = {"input_ids": np.array([encoding.ids], np.int64), "attention_mask": np.array([encoding.attention_mask], np.int64)}
+        feeds = {"input_ids": np.array([encoding.ids], np.int64)}
+        if not self._config["pad"]:  # what is padded to full length was trained without a mask
+            feeds["attention_mask"] = np.array([encoding.attention_mask], np.int64)
         return np.asarray(self._text.run(None, feeds)[0], np.float32)
 
     def _of_image(self, image: Image.Image) -> Vectors:

@@ -72,7 +72,12 @@ class Embedder(Protocol):
 
 
 def load_embedder(
-    name: str = DEFAULT_MODEL, device: str = "auto", precision: str = "auto", dim: int | None = None, pixels: int | None = None
+    name: str = DEFAULT_MODEL,
+    device: str = "auto",
+    precision: str = "auto",
+    dim: int | None = None,
+    pixels: int | None = None,
+    output: Literal["float32", "int8", "binary"] = "float32",
 ) -> Embedder:
     """Load a model that visir ships, a model folder, or a model of a hub.
 
@@ -80,26 +85,39 @@ def load_embedder(
         name: ``"unise-mini"``, ``"text"`` for the page text encoder alone, the path of a model folder, or ``owner/model`` on a model hub.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` …, for models that run in torch; ``"openvino"`` for models that `visir export` wrote.
         precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``, for models that run in torch.
-        dim: keep only so many leading components (Matryoshka); only for models that run in torch.
-        pixels: the largest area of a picture, in pixels; only for models that take pictures of any shape.
+        dim: keep only so many leading components (Matryoshka).
+        pixels: the largest area of a picture, in pixels; only for models that run in torch and take pictures of any shape.
+        output: what vectors are made of; for others than ``"float32"`` see `visir.unise.compact.CompactEmbedder`.
 
     Raises:
-        ModelError: there is no such model, it cannot be reached, or its files are damaged.
+        ModelError: there is no such model, it cannot be reached, its files are damaged, or it cannot do what is asked.
     """
+    embedder = _load(name, device, precision, pixels)
+    if dim is None and output == "float32":
+        return embedder
+    from visir.unise.compact import CompactEmbedder
+
+    try:
+        return CompactEmbedder(embedder, dim, output)
+    except ValueError as error:
+        raise ModelError(f"{name}: {error}") from error
+
+
+def _load(name: str, device: str, precision: str, pixels: int | None) -> Embedder:
     folder = WEIGHTS / name if (WEIGHTS / name / "config.json").is_file() else Path(name)
     if _is_checkpoint(folder) or (name.count("/") == 1 and not folder.exists() and not name.startswith((".", "/"))):
         try:
             from visir.unise.sentence import SentenceEmbedder
         except ImportError as error:
             raise ModelError(f"the model {name} runs in torch: pip install 'visir[train]' ({error})") from error
-        return SentenceEmbedder.load(name, device, precision, dim, pixels)
+        return SentenceEmbedder.load(name, device, precision, pixels)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         shipped = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
         raise ModelError(f"there is no model {name!r}: name one that visir ships ({shipped}) or a folder with its config.json") from error
-    if dim is not None or pixels is not None:
-        raise ModelError(f"{name}: dim and pixels are for models that run in torch; visir.unise.compact shortens the vectors of any model")
+    if pixels is not None:
+        raise ModelError(f"{name}: pixels are for models that run in torch")
     if config.get("kind") == "text-onnx":
         from visir.unise.onnx import TextEmbedder
 

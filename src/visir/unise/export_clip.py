@@ -18,7 +18,9 @@ from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
 from visir.unise.clip import ComposedTransformer
 from visir.unise.embedder import Embedder, Vectors, load_embedder
+from visir.unise.mllm import get_pixels
 from visir.unise.sentence import SentenceEmbedder
+from visir.version import code_version
 
 LEAST_COSINE = 0.995
 MOST_LOST = 0.005
@@ -94,6 +96,8 @@ def export_clip(
     towers = model.model[0]
     if not isinstance(towers, ComposedTransformer):
         raise ModelError(f"{model.name}: only a UniSE-CLIP can be exported; a model of another kind runs in torch")
+    if get_pixels(model.model) is not None:
+        raise ModelError(f"{model.name}: a SigLIP2 that takes pictures of any shape cannot be exported; those of one size can")
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "model"
         made.mkdir()
@@ -141,9 +145,9 @@ def _write(towers: ComposedTransformer, folder: Path, precision: str) -> None:
     pixels = torch.zeros(1, 3, vision.image_size, vision.image_size)
     length = torch.export.Dim("length", min=2, max=_max_tokens(towers))
     dynamic: dict[str, Any] = {} if _pad(towers) else {"input_ids": {1: length}, "attention_mask": {1: length}}
-    if _pad(towers):
-        ids = torch.nn.functional.pad(ids, (0, _max_tokens(towers) - ids.shape[1]), value=tokenizer.pad_token_id)
     texts = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if _pad(towers):
+        texts = {"input_ids": torch.tensor([tokenizer("a page", padding="max_length", max_length=_max_tokens(towers))["input_ids"]])}
     _write_graph(_Tower(towers, "text", list(texts)), texts, dynamic, folder / "text.onnx", precision)
     _write_graph(_Tower(towers, "image", ["pixel_values"]), {"pixel_values": pixels}, {}, folder / "image.onnx", precision)
     if towers.mixer is not None:
@@ -202,6 +206,6 @@ def _write_config(model: SentenceEmbedder, towers: ComposedTransformer, folder: 
             "std": list(pictures.image_std),
         },
         "calibration": asdict(model.calibration),
-        "made": {"from": model.name, "revision": model.revision, "precision": precision},
+        "made": {**model.made, "from": model.name, "revision": model.revision, "precision": precision, "exported_by": code_version()},
     }
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")

@@ -5,7 +5,6 @@ pixel budget, and whose vector is the hidden state of the last token. The letter
 A checkpoint that brings a template and ``modules.json`` of its own keeps both.
 """
 
-import importlib.util
 from typing import Any
 
 from sentence_transformers import SentenceTransformer
@@ -39,15 +38,15 @@ _MODALITIES: Any = {"text": _STATES, "image": _STATES, "message": {**_STATES, "f
 
 
 def mend_processors() -> None:
-    """Let Qwen-VL processors load without torchvision, which only their video part needs; does nothing where it is installed.
+    """Let Qwen-VL processors load without their video part, which needs torchvision and which visir does not use.
 
-    transformers builds a processor's parts from the names in its ``__init__``; there is no video here, so one without the video
-    part takes its place. A subclass would not do: `AutoProcessor` loads the class that the checkpoint names.
+    transformers builds a processor's parts from the names in its ``__init__``; one without the video part takes its place. A subclass
+    would not do: `AutoProcessor` loads the class that the checkpoint names. It is done where torchvision is installed, too: a model
+    that was saved without a video part must load there.
     """
-    if importlib.util.find_spec("torchvision") is None:
-        for kind in (Qwen2VLProcessor, Qwen2_5_VLProcessor, Qwen3VLProcessor):
-            if not getattr(kind, "_without_video", False):
-                _drop_video(kind)
+    for kind in (Qwen2VLProcessor, Qwen2_5_VLProcessor, Qwen3VLProcessor):
+        if not getattr(kind, "_without_video", False):
+            _drop_video(kind)
 
 
 def _drop_video(kind: type[ProcessorMixin]) -> None:
@@ -89,6 +88,10 @@ def set_pixels(model: SentenceTransformer, pixels: int) -> None:
     Raises:
         ValueError: the model takes pictures of one size.
     """
+    patches = _patches(model)
+    if patches is not None:
+        patches["max_num_patches"] = max(1, pixels // patches["patch_size"] ** 2)
+        return
     pictures = getattr(model[0].processor, "image_processor", None)
     size = getattr(pictures, "size", None)
     if pictures is None or size is None or not size.get("longest_edge"):
@@ -98,6 +101,15 @@ def set_pixels(model: SentenceTransformer, pixels: int) -> None:
 
 def get_pixels(model: SentenceTransformer) -> int | None:
     """Return a model's pixel budget, or ``None`` if it takes pictures of one size."""
+    patches = _patches(model)
+    if patches is not None:
+        return int(patches["max_num_patches"] * patches["patch_size"] ** 2)
     size = getattr(getattr(getattr(model[0], "processor", None), "image_processor", None), "size", None)
     largest = size.get("longest_edge") if size is not None else None
     return int(largest) if largest else None
+
+
+def _patches(model: SentenceTransformer) -> dict[str, int] | None:
+    """Return the settings of a SigLIP2 of any shape, which counts patches and not pixels."""
+    settings: dict[str, int] = getattr(model[0], "processing_kwargs", {}).get("image", {})
+    return settings if "max_num_patches" in settings else None

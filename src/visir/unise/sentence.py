@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.util import is_sentence_transformer_model
+from sentence_transformers.util import is_sentence_transformer_model, load_file_path
 from transformers import PreTrainedConfig
 
 from visir.errors import ModelError
@@ -19,7 +19,7 @@ from visir.unise.clip import ComposedTransformer, Fusion, load_clip, unise_clip
 from visir.unise.embedder import Calibration, Vectors
 from visir.unise.instructions import SEARCH
 from visir.unise.mllm import KINDS as MLLM_KINDS
-from visir.unise.mllm import PIXELS, mend_processors, set_pixels, unise_mllm
+from visir.unise.mllm import mend_processors, set_pixels, unise_mllm
 
 _BATCH = 16
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -38,21 +38,28 @@ class SentenceEmbedder:
         name: its name.
         revision: what tells its versions apart.
         calibration: see `Embedder`.
+        made: what made it, as its folder says; see `visir train`.
     """
 
     reads: Literal["pixels", "text"] = "pixels"
 
-    def __init__(self, model: SentenceTransformer, name: str, revision: str, calibration: Calibration = _CALIBRATION) -> None:
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        name: str,
+        revision: str,
+        calibration: Calibration = _CALIBRATION,
+        made: Mapping[str, Any] | None = None,
+    ) -> None:
         self.model = model
+        self.made = dict(made or {})
         self.name = name
         self.revision = revision
         self.calibration = calibration
         self.dim = int(model.truncate_dim or model.get_embedding_dimension() or 0)
 
     @classmethod
-    def load(
-        cls, name: str, device: str = "auto", precision: str = "auto", dim: int | None = None, pixels: int | None = None
-    ) -> "SentenceEmbedder":
+    def load(cls, name: str, device: str = "auto", precision: str = "auto", pixels: int | None = None) -> "SentenceEmbedder":
         """Load a folder, or a name on a hub; safetensors only, never remote code.
 
         Raises:
@@ -65,14 +72,14 @@ class SentenceEmbedder:
         if precision not in _PRECISIONS:
             raise ModelError(f"unknown precision {precision!r}: choose auto, {', '.join(_PRECISIONS)}")
         folder = Path(name)
-        model = open_model(name, pixels=pixels, device=device, truncate_dim=dim, model_kwargs={"dtype": _PRECISIONS[precision]})
+        model = open_model(name, pixels=pixels, device=device, model_kwargs={"dtype": _PRECISIONS[precision]})
         model = model.to(_PRECISIONS[precision]).eval()
         revision = f"{_digest(folder) if folder.is_dir() else _hub_revision(model)}-{model.truncate_dim or 'full'}"
         revision += f"-{pixels}" if pixels is not None else ""
         own = folder / "visir.json"
         facts = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
         calibration = Calibration(**facts["calibration"]) if "calibration" in facts else _CALIBRATION
-        return cls(model, folder.resolve().name if folder.is_dir() else name, revision, calibration)
+        return cls(model, folder.resolve().name if folder.is_dir() else name, revision, calibration, facts.get("made"))
 
     def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
         """Embed queries of text, picture or both; see `Embedder`."""
@@ -133,22 +140,38 @@ def open_model(name: str, pixels: int | None = None, fusion: Fusion = "sum", **c
     options = {"use_safetensors": True, "trust_remote_code": False, **choices.pop("model_kwargs", {})}
     mend_processors()
     try:
-        if _is_composed(folder):
-            return load_clip(folder, options, **choices)
-        if (folder / "modules.json").is_file() or (not folder.is_dir() and is_sentence_transformer_model(name)):
-            model = SentenceTransformer(name, model_kwargs=options, **choices)
-            if pixels is not None:
-                set_pixels(model, pixels)
-            return model
-        kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
-        if kind in MLLM_KINDS:
-            return unise_mllm(name, pixels or PIXELS, model_kwargs=options, **choices)
-        if kind in CLIP_KINDS:
-            return unise_clip(name, fusion, model_kwargs=options, **choices)
+        model = _open(name, folder, fusion, options, choices)
+        if pixels is not None:
+            set_pixels(model, pixels)
+    except ModelError:
+        raise
     except Exception as error:  # the libraries below raise whatever they like for damaged files
         raise ModelError(f"the model {name} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    return model
+
+
+def _open(name: str, folder: Path, fusion: Fusion, options: dict[str, Any], choices: dict[str, Any]) -> SentenceTransformer:
+    if _is_composed(folder):
+        return load_clip(folder, options, **choices)
+    if (folder / "modules.json").is_file() or (not folder.is_dir() and is_sentence_transformer_model(name)):
+        _refuse_pickles(name)
+        return SentenceTransformer(name, model_kwargs=options, **choices)
+    kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
+    if kind in MLLM_KINDS:
+        return unise_mllm(name, model_kwargs=options, **choices)
+    if kind in CLIP_KINDS:
+        return unise_clip(name, fusion, model_kwargs=options, **choices)
     known = ", ".join((*CLIP_KINDS, *MLLM_KINDS))
     raise ModelError(f"the model {name} cannot be loaded: it is of the kind {kind!r}; visir makes models of {known}")
+
+
+def _refuse_pickles(name: str) -> None:
+    """Refuse a model one of whose modules has pickled weights alone: sentence-transformers would load these, whatever it is told."""
+    modules = load_file_path(name, "modules.json")
+    for module in json.loads(Path(modules).read_text(encoding="utf-8")) if modules else []:
+        place = module.get("path", "")
+        if place and not load_file_path(name, "model.safetensors", place) and load_file_path(name, "pytorch_model.bin", place):
+            raise ModelError(f"the model {name} cannot be loaded: {place}/pytorch_model.bin is a pickle; visir reads safetensors only")
 
 
 def _is_composed(folder: Path) -> bool:

@@ -20,6 +20,10 @@ from transformers import (
     Qwen2VLImageProcessorPil,
     Qwen2VLProcessor,
     Qwen3VLProcessor,
+    Siglip2Config,
+    Siglip2ImageProcessorPil,
+    Siglip2Model,
+    Siglip2Processor,
     SiglipConfig,
     SiglipImageProcessorPil,
     SiglipModel,
@@ -129,11 +133,12 @@ def _vision_size(kind: str, width: int, patch: int) -> dict[str, Any]:
     return {**same, **places, "hidden_size": 32, "out_hidden_size": width, "intermediate_size": 64}
 
 
-def tiny_siglip(folder: Path) -> Path:
+def tiny_siglip(folder: Path, any_shape: bool = False) -> Path:
     """Write a SigLIP checkpoint with random weights and a tokenizer of letters.
 
     Args:
         folder: where it goes; made if missing.
+        any_shape: a SigLIP2 that keeps the shape of pictures ("naflex"); the others are SigLIP to transformers.
     """
     letters = {name: number for number, name in enumerate(["<pad>", "</s>", "<unk>", *map(chr, range(97, 123))])}
     model = Tokenizer(models.WordLevel(letters, unk_token="<unk>"))
@@ -145,6 +150,12 @@ def tiny_siglip(folder: Path) -> Path:
     size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = {**size, "vocab_size": len(letters), "max_position_embeddings": 24, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
     torch.manual_seed(0)
+    pictures: Any
+    if any_shape:
+        Siglip2Model(Siglip2Config(text_config=text, vision_config={**size, "num_patches": 16, "patch_size": 8})).save_pretrained(folder)
+        pictures = Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16)
+        Siglip2Processor(image_processor=pictures, tokenizer=tokenizer).save_pretrained(folder)  # type: ignore[no-untyped-call]
+        return folder
     SiglipModel(SiglipConfig(text_config=text, vision_config={**size, "image_size": 32, "patch_size": 8})).save_pretrained(folder)
     pictures = SiglipImageProcessorPil(size={"height": 32, "width": 32})
     SiglipProcessor(image_processor=pictures, tokenizer=tokenizer).save_pretrained(folder)  # type: ignore[no-untyped-call]
