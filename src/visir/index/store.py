@@ -36,15 +36,17 @@ from lancedb.index import FTS, Bitmap, BTree, HnswSq
 from lancedb.query import MultiMatchQuery
 from numpy.typing import NDArray
 
-from visir.errors import QueryError, StoreError
+from visir.errors import StoreError
+from visir.index.filters import filter_errors
 from visir.index.locks import LockedFile
 from visir.screenshot import Box, Screenshot
 
 LAYOUT = 2
 VECTOR_INDEX_ROWS = 10_000
 _KEEP_VERSIONS = timedelta(minutes=5)
-# An index that grows gets a part for what is new at every upkeep, which costs a query 0.3 ms where it is small and 1.3 ms where it holds 5,000
-# rows; building a million rows anew takes 27 CPU minutes. So that waits for some parts and a tenth of new rows, or for very many parts.
+# An index that grows gets a part for what is new at every upkeep, which costs a query 0.3 ms where it is small and 1.3 ms where it
+# holds 5,000 rows; building a million rows anew takes 27 CPU minutes. So that waits for some parts and a tenth of new rows, or for very
+# many parts.
 _MAX_INDEX_PARTS = 8
 _MOST_INDEX_PARTS = 64
 _NEW_SHARE = 0.1
@@ -92,10 +94,6 @@ def page_schema(dim: int) -> pa.Schema:
             ("vector", pa.list_(pa.float32(), dim)),
         ]
     )
-
-
-FILTERS = ("path", "type", "page", "date", "language", "title")
-"""The columns that a filter may name."""
 
 
 @dataclass(frozen=True)
@@ -282,7 +280,7 @@ class Store:
         Raises:
             QueryError: the filter makes no sense.
         """
-        with _filter_errors():
+        with filter_errors():
             return int(self._pages.count_rows(where))
 
     def nearest(self, vector: NDArray[np.float32], count: int, where: str | None = None) -> pa.Table:
@@ -294,7 +292,7 @@ class Store:
         if self._has_index("vector"):
             # LanceDB searches a small set that passes a filter exactly by itself, and 20 times faster than without the index.
             query = query.nprobes(_PROBES).ef(max(200, 4 * count)).refine_factor(4)
-        with _filter_errors():
+        with filter_errors():
             return query.to_arrow()
 
     def matching(self, words: str, count: int, where: str | None = None) -> pa.Table:
@@ -305,7 +303,7 @@ class Store:
         query = query.select(["edition", "page", "_score"]).limit(count)
         if where:
             query = query.where(where, prefilter=True)
-        with _filter_errors():
+        with filter_errors():
             return query.to_arrow()
 
     def pages_by_row(self, rows: Sequence[int]) -> list[dict[str, Any]]:
@@ -320,7 +318,7 @@ class Store:
         query = self._pages.search().select(wanted)
         if where:
             query = query.where(where)
-        with _filter_errors():
+        with filter_errors():
             table = query.limit(self._pages.count_rows() + 1_000_000).to_arrow()
         return table.filter(pa.array(self.is_live(table["edition"].to_numpy())))
 
@@ -423,7 +421,7 @@ class Store:
         return bool(unknown > max(_UNKNOWN_ROWS, self._pages.count_rows() // 200) or pieces > _MAX_PIECES)
 
     def _is_vector_index_due(self, new: int) -> bool:
-        rows, parts = self._pages.count_rows(), self._vector_index_parts()
+        rows, parts = int(self._pages.count_rows()), self._vector_index_parts()
         if rows < VECTOR_INDEX_ROWS or not parts:
             return rows >= VECTOR_INDEX_ROWS
         return parts > _MOST_INDEX_PARTS or (parts > _MAX_INDEX_PARTS and new >= _NEW_SHARE * rows)
@@ -471,15 +469,6 @@ def _persist(commit: Callable[[], _T]) -> _T:
             _log.debug("commit conflict, attempt %d", attempt)
             time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))
     raise AssertionError("unreachable")
-
-
-@contextmanager
-def _filter_errors() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, RuntimeError) as error:
-        reason = str(error).split("Valid fields are")[0].splitlines()[0]
-        raise QueryError(f"the filter makes no sense: {reason[:200].strip()}; it may name {', '.join(FILTERS)}") from error
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
