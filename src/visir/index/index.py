@@ -32,7 +32,7 @@ class Status:
         by_type: documents by type.
         roots: the folders, files and addresses that were indexed.
         failures: documents that failed, wholly or in part, with their reasons.
-        bytes: size on disk.
+        bytes: size on disk; an estimate where there are many documents.
         being_written: whether a process is indexing now.
     """
 
@@ -245,7 +245,6 @@ class Index:
         """Say what the index holds and what failed."""
         documents = self.store.documents()
         whole = [document for document in documents if document.pages]
-        size = sum(path.stat().st_size for path in self.store.folder.rglob("*") if path.is_file())
         return Status(
             folder=str(self.store.folder),
             model=self.store.settings["model"]["name"],
@@ -254,7 +253,7 @@ class Index:
             by_type=dict(Counter(document.type for document in whole).most_common()),
             roots=list(self.store.settings["roots"]),
             failures=[document for document in documents if document.reason],
-            bytes=size,
+            bytes=self.store.bytes_on_disk(documents),
             being_written=self.store.is_being_written(),
         )
 

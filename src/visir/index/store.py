@@ -51,6 +51,7 @@ _MAX_INDEX_PARTS = 8
 _MOST_INDEX_PARTS = 64
 _NEW_SHARE = 0.1
 _UNKNOWN_ROWS = 256
+_SAMPLED = 500
 _MAX_PIECES = 64
 # All partitions of an index up to two million pages: it is the graph within them that saves time.
 _PROBES = 20
@@ -338,6 +339,19 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(shot.encoded)
 
+    def bytes_on_disk(self, documents: Sequence[Document]) -> int:
+        """Return the size of the index; the pictures of many documents are estimated by those of some.
+
+        Args:
+            documents: those that the index holds.
+        """
+        drawn = [document for document in documents if document.pages]
+        some = drawn[:: max(1, len(drawn) // _SAMPLED)]
+        pictures = sum(_bytes_in(self._picture_folder(document.edition)) for document in some)
+        seen = sum(document.pages for document in some)
+        every = sum(document.pages for document in drawn)
+        return sum(map(_bytes_in, self.folder.glob("*.lance"))) + (pictures * every // seen if seen else 0)
+
     # Upkeep
 
     @contextmanager
@@ -469,6 +483,15 @@ def _persist(commit: Callable[[], _T]) -> _T:
             _log.debug("commit conflict, attempt %d", attempt)
             time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))
     raise AssertionError("unreachable")
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return the size of the files in a folder and below; some may vanish meanwhile."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
