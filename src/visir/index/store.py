@@ -410,6 +410,8 @@ class Store:
                 ("edition", BTree()),
                 ("path", BTree()),
                 ("type", Bitmap()),
+                ("date", BTree()),
+                ("language", Bitmap()),
             ):
                 if not self._has_index(column):
                     self._create_index(column, config)
