@@ -86,6 +86,14 @@ def test_a_bad_file_is_told_kept_with_its_reason_and_stops_nothing(library, open
     assert index.status().failures == []
 
 
+def test_a_link_that_leads_nowhere_is_told(library, open_index):
+    (library / "astray.pdf").symlink_to("nowhere")
+    with open_index() as index:
+        index.add(library)
+        [failure] = index.status().failures
+    assert failure.reason == "is a link that leads nowhere: mend or delete it"
+
+
 def test_status_tells_the_size_and_estimates_it_where_there_are_many_documents(library, open_index, monkeypatch):
     with open_index() as index:
         index.add(library)
