@@ -162,7 +162,8 @@ class Index:
             self.store.add_root(root)
         return refreshing.refresh(self.store, self.embedder, self._worker, roots, listeners or Listeners())
 
-    def root_of(self, source: str | os.PathLike[str]) -> str:
+    @staticmethod
+    def root_of(source: str | os.PathLike[str]) -> str:
         """Return the name of a source as the index keeps it.
 
         Raises:
@@ -172,7 +173,7 @@ class Index:
         if is_address(named):
             return named
         if not os.path.lexists(named):
-            raise StoreError(f"{named} does not exist: nothing was changed (`visir remove {named}` takes it out of the index)")
+            raise StoreError(f"{named} does not exist: nothing was changed; what the index holds of it, `visir remove` takes out")
         return name_of(Path(named))
 
     def inside(self, source: str | os.PathLike[str]) -> str:
