@@ -364,6 +364,11 @@ def test_network_trouble_is_told_in_one_line(browser):
         assert "Call log" not in str(caught.value)
 
 
+def test_a_port_that_browsers_refuse_is_told(browser):
+    with pytest.raises(CaptureError, match="browsers refuse that port"):
+        list(browser.capture("http://127.0.0.1:1/"))
+
+
 def test_silent_server_times_out(browser):
     import socket
 

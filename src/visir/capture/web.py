@@ -75,6 +75,7 @@ _PLACES = (
 _TROUBLES = (
     (r"ERR_NAME_NOT_RESOLVED|ERR_NAME_RESOLUTION_FAILED", "no such host: check the address and the network"),
     (r"ERR_CONNECTION_REFUSED", "the server refused the connection: check that it runs and the port"),
+    (r"ERR_UNSAFE_PORT", "browsers refuse that port: it belongs to another service than web pages"),
     (r"ERR_CERT|ERR_SSL|ERR_BAD_SSL", "the server's certificate or encryption is not accepted: open the address in a browser to see why"),
     (r"ERR_TOO_MANY_REDIRECTS", "the address redirects in a circle"),
     (r"ERR_INTERNET_DISCONNECTED|ERR_ADDRESS_UNREACHABLE|ERR_NETWORK", "the network cannot be reached"),
