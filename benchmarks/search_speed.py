@@ -7,7 +7,7 @@ does hits all alike.
 
 * ``nearest``: `Store.nearest`, 10 neighbours, against numpy's matrix product with all vectors (in memory, all cores) and partial sort;
 * ``date``, ``dates``, ``topic``, ``topics``: the same under filters that .5 % or 5 % of the pages pass, spread evenly (dates) or lying
-  together, mostly far from the query (topics), on columns without an index; against the product with those vectors alone, picked out
+  together, mostly far from the query (topics); against the product with those vectors alone, picked out
   beforehand: numpy's filter costs nothing;
 * ``search``: `visir.index.search` as a user's query takes it: the text model, vectors, words, merging, snippets; against the same model
   and numpy's search. The model's cost is real, its vector is then exchanged for the synthetic query's.

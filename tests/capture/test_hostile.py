@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from visir.capture.web import find_chromium
 from visir.errors import CaptureError, CaptureTimeout, MissingToolError, PartialCaptureError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+SAMPLES = Path(__file__).parents[2] / "samples" / "documents"
 PATIENT = CaptureOptions(timeout=60)
 GOOD = {
     "pdf": Case("good.pdf", lambda: hostile.GOOD_PDF, text="Pdfword"),
@@ -198,6 +200,67 @@ def test_a_cut_office_file_is_not_shown_as_its_bytes(worker, tmp_path, ending, p
     shots, error = captured(worker, path)
     assert shots == []
     assert hostile.UNREADABLE in error.reason
+
+
+def rewritten(target, source, change):
+    """Copy an archive, each part as ``change(name, content)`` makes it; ``None`` leaves a part out."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            content = change(name, old.read(name))
+            if content is not None:
+                new.writestr(name, content)
+    return target
+
+
+BREAKS = {
+    "empty": lambda content: b"",
+    "junk": lambda content: b"junk" * 99,
+    "missing": lambda content: None,
+    "cut": lambda content: content[:99],
+}
+
+
+@pytest.mark.parametrize("how", BREAKS)
+def test_a_spreadsheet_with_broken_sheets_is_no_empty_page(worker, tmp_path, how):
+    tool_of("office")
+    source = SAMPLES / "summer-play-budget.xlsx"
+    path = rewritten(tmp_path / "all.xlsx", source, lambda name, content: BREAKS[how](content) if "worksheets/sheet" in name else content)
+    shots, error = captured(worker, path)
+    assert shots == []
+    assert "damaged" in error.reason
+    assert "sheet1.xml" in error.reason
+    path = rewritten(tmp_path / "one.xlsx", source, lambda name, content: BREAKS[how](content) if "worksheets/sheet1" in name else content)
+    shots, error = captured(worker, path)
+    assert "Tickets sold" in shots[0].text
+    assert isinstance(error, PartialCaptureError)
+    assert "sheet1.xml" in error.reason
+    assert "sheet2.xml" not in error.reason
+
+
+def test_a_sheet_whose_bytes_were_overwritten_is_told(worker, tmp_path):
+    tool_of("office")
+    source = SAMPLES / "summer-play-budget.xlsx"
+    content = bytearray(source.read_bytes())
+    with zipfile.ZipFile(source) as archive:
+        place = archive.getinfo("xl/worksheets/sheet1.xml").header_offset
+    content[place + 80 : place + 120] = bytes(40)
+    path = tmp_path / "overwritten.xlsx"
+    path.write_bytes(content)
+    shots, error = captured(worker, path)
+    assert "Tickets sold" in shots[0].text
+    assert isinstance(error, PartialCaptureError)
+    assert "sheet1.xml" in error.reason
+
+
+def test_a_broken_slide_is_told_and_the_others_are_kept(worker, tmp_path):
+    tool_of("office")
+    source = SAMPLES / "night-bus-trial.pptx"
+    path = rewritten(tmp_path / "a.pptx", source, lambda name, content: content[:200] if name == "ppt/slides/slide1.xml" else content)
+    shots = []
+    with pytest.raises(PartialCaptureError, match=r"slide1\.xml"):
+        shots.extend(worker.capture(str(path)))
+    assert [shot.page for shot in shots] == [2, 3, 4, 5]
+    assert "Why a night bus?" in shots[0].text
 
 
 @pytest.mark.skipif(not find_tesseract(), reason="needs tesseract")

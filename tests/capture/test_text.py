@@ -211,6 +211,30 @@ def test_nested_lists_move_to_the_right(page):
     assert "1. innermost" in page.text
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "\n".join(">" * level + f" word{level}" for level in range(1, 80)),
+        "> " * 500 + "word1",
+        "\n".join("  " * level + f"- word{level}" for level in range(80)),
+        "\n".join("   " * level + f"1. word{level}" for level in range(80)),
+        "\n".join("> - " * 30 + f"word{number}" for number in range(3)),
+        "**a _b " * 300 + "word1",
+        "[" * 300 + "word1" + "](x)" * 300,
+    ],
+)
+def test_what_is_nested_deep_is_not_lost(tmp_path, body):
+    found = " ".join(page.text for page in shots(written(tmp_path, "deep.md", body), "markdown"))
+    assert set(re.findall(r"word\d+", body)) == set(re.findall(r"word\d+", found))
+
+
+def test_what_comes_after_something_nested_deep_is_as_usual(tmp_path):
+    body = "\n".join("  " * level + f"- word{level}" for level in range(80)) + "\n\n# Afterword\n"
+    pages = shots(written(tmp_path, "deep.md", body), "markdown")
+    assert pages[0].title == "Afterword"
+    assert "#" not in pages[-1].text
+
+
 def test_code_stands_on_grey_and_keeps_its_spaces(page):
     image = page.image
     left, top, _, _ = box_of(page, "pass")

@@ -284,6 +284,60 @@ def test_page_that_goes_elsewhere_is_followed(browser, site):
     assert all_text(browser.capture(site.url + "/")) == "Insideword"
 
 
+@pytest.mark.parametrize("where", ["web", "disk"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<meta http-equiv=refresh content=0><p>Staysword",
+        "<meta http-equiv=refresh content=1><p>Staysword",
+        "<p>Staysword<script>location.reload()</script>",
+        "<p>Staysword<script>setTimeout(() => location.reload(), 200)</script>",
+        "<p>Staysword<script>history.back()</script>",
+        "<p>Staysword<script>setTimeout(() => history.back(), 200)</script>",
+        "<p>Staysword<script>history.go(-1); history.go(0)</script>",
+        "<p>Staysword<script>window.close()</script>",
+        "<p>Staysword<script>open('', '_self'); close()</script>",
+        "<script>window.stop()</script><p>Staysword",
+    ],
+)
+def test_page_that_will_not_stay_is_captured(browser, site, folder, where, body):
+    site.pages["/"] = body
+    begun = time.monotonic()
+    (shot,) = browser.capture(site.url + "/" if where == "web" else write(folder, "restless.html", body))
+    assert shot.text == "Staysword"
+    assert time.monotonic() - begun < 15
+
+
+def test_page_that_refreshes_itself_while_it_is_photographed_keeps_its_tiles(browser, site):
+    site.pages["/"] = "<meta http-equiv=refresh content=2>" + "".join(f"<p>Line{number}" for number in range(300))
+    shots = []
+    for shot in browser.capture(site.url + "/"):
+        shots.append(shot)
+        time.sleep(0.5)
+    words = {word.text for shot in shots for word in shot.words}
+    assert len(words) == 300
+
+
+def test_two_pages_that_send_each_other_the_reader_end(browser, site):
+    site.pages["/"] = "<p>Hereword<script>location = '/there'</script>"
+    site.pages["/there"] = "<p>Thereword<script>location = '/'</script>"
+    (shot,) = browser.capture(site.url + "/")
+    assert shot.text in ("Hereword", "Thereword")
+
+
+def test_page_that_waits_for_its_cookie_is_loaded_again(browser, site):
+    site.pages["/"] = """<p id=p>Doorword<script>if (document.cookie) p.textContent = "Insideword";
+        else { document.cookie = "seen=1"; location.reload() }</script>"""
+    (shot,) = browser.capture(site.url + "/")
+    assert shot.text == "Insideword"
+
+
+def test_page_that_leaves_for_nothing_is_told_in_one_line(browser, site):
+    site.pages["/"] = "<p>Goneword<script>location = 'about:blank'</script>"
+    with pytest.raises(CaptureError, match="went on to"):
+        list(browser.capture(site.url + "/"))
+
+
 @pytest.mark.parametrize(
     ("path", "answer", "reason"),
     [
@@ -308,6 +362,11 @@ def test_network_trouble_is_told_in_one_line(browser):
             list(browser.capture(address))
         assert "\n" not in str(caught.value)
         assert "Call log" not in str(caught.value)
+
+
+def test_a_port_that_browsers_refuse_is_told(browser):
+    with pytest.raises(CaptureError, match="browsers refuse that port"):
+        list(browser.capture("http://127.0.0.1:1/"))
 
 
 def test_silent_server_times_out(browser):

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,7 +12,10 @@ from PIL import Image
 from processes import children
 
 from visir.capture import CaptureOptions, Worker, capture
+from visir.capture.office import find_soffice
 from visir.errors import CaptureError, CaptureTimeout, UnsupportedError
+
+SAMPLES = Path(__file__).parents[2] / "samples" / "documents"
 
 
 def alive(pid: int) -> bool:
@@ -19,6 +23,15 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def named(word: str) -> list[str]:
+    """Return the processes whose command line holds a word."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += [entry.parent.name] if word.encode() in entry.read_bytes() else []
+    return found
 
 
 def until(condition, seconds=10.0):
@@ -97,6 +110,27 @@ def test_a_worker_dies_with_its_killed_parent(tmp_path):
     parent.kill()
     parent.wait()
     until(lambda: not alive(int(pid)))
+    until(lambda: not Path(folder).exists())
+    parent.stdin.close()
+    parent.stdout.close()
+
+
+@pytest.mark.skipif(not find_soffice(), reason="needs LibreOffice")
+@pytest.mark.parametrize("blocked", [True, False])
+def test_libreoffice_goes_with_a_killed_parent_also_where_its_worker_was_writing(tmp_path, blocked):
+    path = write_pdf(tmp_path / "a.pdf", ["page"] * 300)
+    code = (
+        "import sys\nfrom visir.capture import Worker\nw = Worker()\nlist(w.capture(sys.argv[1]))\n"
+        "s = w.capture(sys.argv[2])\nif sys.argv[3] == 'True': next(s)\n"
+        "print(w._folder, flush=True)\nsys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(SAMPLES / "hausordnung.odt"), str(path), str(blocked)]
+    parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    folder = parent.stdout.readline().strip()
+    time.sleep(1)
+    parent.kill()
+    parent.wait()
+    until(lambda: not named(folder))
     until(lambda: not Path(folder).exists())
     parent.stdin.close()
     parent.stdout.close()

@@ -50,7 +50,9 @@ def test_index_search_status_remove(visir, library):
     assert (hit["page"], hit["snippet"][:15]) == (1, "Annual rainfall")
     status = json.loads(visir("status", "--json").stdout)
     assert (status["documents"], status["pages"], status["by_type"]) == (3, 5, {"pdf": 3})
-    assert visir("remove", library / "bread.pdf").stderr == "removed 1\n"
+    removed = visir("remove", library / "bread.pdf").stderr.splitlines()
+    assert removed[0] == "removed 1"
+    assert removed[1].startswith(f"{library}/bread.pdf lies in {library}, which is kept up to date")
     assert "holds      3 pages of 2 documents (2 pdf)" in visir("status").stdout
 
 
@@ -98,16 +100,22 @@ def test_failures_are_one_line_each_and_the_exit_code_is_1(visir, library):
         (["index", "--model", "nonsense", "."], "there is no model 'nonsense'"),
         (["search", "-k", "0", "x"], "-k"),
         (["nonsense"], "nonsense"),
+        (["serch", "rain"], "Did you mean 'search'"),
+        (["no-such-folder", "rain"], "no-such-folder does not exist"),
+        (["watch", "/no/such/place"], "does not exist"),
+        (["."], "nothing to look for"),
+        (["ask", "."], "nothing to look for"),
         (["status", "--index", "/dev/null/x"], "there is no index in"),
         (["index", ".", "--index", "/dev/null/x"], "no index can be kept in"),
     ],
 )
-def test_misuse_is_told_in_a_line_and_exits_with_2(visir, words, reason):
+def test_misuse_is_told_in_a_line_and_exits_with_2(visir, tmp_path, words, reason):
     told = visir(*words)
     assert told.returncode == 2
     assert reason in told.stderr
     assert "Traceback" not in told.stderr
     assert told.stdout == ""
+    assert not (tmp_path / "index").exists()
 
 
 def test_an_empty_query_and_a_bad_filter_exit_with_2(visir, library):
@@ -138,7 +146,7 @@ def test_capture_writes_pictures_with_their_words(visir, library, tmp_path):
     facts = json.loads((tmp_path / "shots" / "bread-0002.json").read_text())
     assert facts["text"].startswith("Baking")
     assert facts["words"][0]["text"] == "Baking"
-    assert "captured 2 pages of 1 sources · failed 1" in told.stderr
+    assert "captured 2 pages of 1 source · failed 1" in told.stderr
 
 
 def test_watch_follows_changes_until_it_is_stopped(library, tmp_path):
@@ -146,13 +154,28 @@ def test_watch_follows_changes_until_it_is_stopped(library, tmp_path):
     watching = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     lines = iter(watching.stderr.readline, "")
     assert any("indexed 3" in line for line in lines)
-    assert any("watching 1 folders" in line for line in lines)
-    time.sleep(1)
+    assert any(f"watching {library}; " in line for line in lines)
     write_pdf(library / "new.pdf", ["freshly written"])
     assert any("indexed 1 · unchanged 3" in line for line in lines)
     watching.terminate()
-    assert "interrupted" in "".join(lines)
+    rest = "".join(lines)
+    assert "interrupted" in rest
+    assert "KeyboardInterrupt" not in rest
     assert watching.wait(30) == 130
+    watching.stderr.close()
+
+
+def test_watch_does_not_wake_itself_where_the_index_lies_in_the_folder(library):
+    command = [sys.executable, "-m", "visir.cli.main", "watch", str(library), "--index", str(library / "index")]
+    watching = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    lines = iter(watching.stderr.readline, "")
+    assert any("watching" in line for line in lines)
+    write_pdf(library / "new.pdf", ["freshly written"])
+    assert any("indexed 1 · unchanged 3" in line for line in lines)
+    time.sleep(4)
+    watching.terminate()
+    assert "indexed" not in "".join(lines)
+    watching.wait(30)
     watching.stderr.close()
 
 

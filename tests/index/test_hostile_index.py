@@ -43,7 +43,7 @@ def make_folder(folder, cases):
         reasons[bad / f"{name}.pdf"] = "is damaged"
     for name, target, reason in (
         ("circle.pdf", "circle.pdf", "Too many levels of symbolic links"),
-        ("nowhere.html", "gone", "No such file"),
+        ("nowhere.html", "gone", "leads nowhere"),
         ("device.txt", "/dev/zero", "not a regular file"),
     ):
         (bad / name).symlink_to(target)

@@ -86,6 +86,28 @@ def test_a_bad_file_is_told_kept_with_its_reason_and_stops_nothing(library, open
     assert index.status().failures == []
 
 
+def test_a_link_that_leads_nowhere_is_told(library, open_index):
+    (library / "astray.pdf").symlink_to("nowhere")
+    with open_index() as index:
+        index.add(library)
+        [failure] = index.status().failures
+    assert failure.reason == "is a link that leads nowhere: mend or delete it"
+
+
+def test_status_tells_the_size_and_estimates_it_where_there_are_many_documents(library, open_index, monkeypatch):
+    with open_index() as index:
+        index.add(library)
+        size = index.status().bytes
+        whole = sum(path.stat().st_size for path in index.store.folder.rglob("*") if path.is_file())
+        assert 0.99 * whole < size <= whole
+        monkeypatch.setattr("visir.index.store._SAMPLED", 1)
+        asked = []
+        folder = index.store._picture_folder
+        monkeypatch.setattr(index.store, "_picture_folder", lambda edition: asked.append(edition) or folder(edition))
+        assert 0.5 * whole < index.status().bytes < 2 * whole
+    assert len(asked) == 1
+
+
 def test_a_file_that_became_damaged_takes_its_old_pages_along(library, open_index):
     index = open_index()
     index.add(library)

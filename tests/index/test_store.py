@@ -58,6 +58,36 @@ def test_an_index_that_grows_keeps_few_parts_and_finds_what_an_exact_search_find
     assert np.mean(filtered) >= 0.95
 
 
+def test_many_small_refreshes_of_a_large_index_build_it_anew_only_when_a_tenth_is_new(store, monkeypatch):
+    monkeypatch.setattr(module, "_UNKNOWN_ROWS", 10)
+    rng = np.random.default_rng(4)
+    add(store, normal(rng, 2000))
+    store.optimise()
+    parts, new = [], []
+    for step in range(22):
+        vectors = normal(rng, 12)
+        edition = add(store, vectors)
+        store.optimise()
+        parts.append(store._vector_index_parts())
+        new.append(12 * (step + 1))
+        assert found(store, vectors[0])[0] == (edition, 1)
+    built = parts.index(1)
+    assert parts[:built] == list(range(2, built + 2))
+    assert new[built - 1] < 0.1 * (2000 + new[built - 1]) <= new[built] + 12
+
+
+def test_an_index_is_built_anew_where_its_parts_are_very_many(store, monkeypatch):
+    monkeypatch.setattr(module, "_UNKNOWN_ROWS", 1)
+    monkeypatch.setattr(module, "_MOST_INDEX_PARTS", 12)
+    rng = np.random.default_rng(5)
+    add(store, normal(rng, 400))
+    store.optimise()
+    for _ in range(12):
+        add(store, normal(rng, 3))
+        store.optimise()
+    assert store._vector_index_parts() == 1
+
+
 def test_rows_are_seen_before_they_are_indexed(store):
     rng = np.random.default_rng(1)
     add(store, normal(rng, 320))

@@ -8,14 +8,16 @@ import subprocess
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from xml.parsers import expat
 
 from visir.capture import pdf
 from visir.capture.options import CaptureOptions
-from visir.errors import CaptureError, MissingToolError
+from visir.errors import CaptureError, MissingToolError, PartialCaptureError
 from visir.screenshot import Screenshot
 
 # A profile of our own: no macros, and nothing that a document links to is fetched.
@@ -34,6 +36,7 @@ _PROFILE = (
     )
     + "\n</oor:items>\n"
 )
+_PART = re.compile(r"xl/(worksheets/[^/]+|sharedStrings)\.xml|ppt/slides/[^/]+\.xml")
 _HEAD_START = 0.5
 _KNOWN_PLACES = ("/Applications/LibreOffice.app/Contents/MacOS/soffice", "C:/Program Files/LibreOffice/program/soffice.exe")
 
@@ -63,6 +66,7 @@ class Office:
         Raises:
             MissingToolError: LibreOffice is not installed.
             CaptureError: LibreOffice cannot read the file.
+            PartialCaptureError: after the last page, where sheets or slides are damaged and others are not.
         """
         uri = str(path)
         soffice = find_soffice()
@@ -77,9 +81,17 @@ class Office:
             target = source.with_suffix(".pdf")
             if not target.exists():
                 raise CaptureError(uri, "cannot be opened by LibreOffice: damaged, encrypted, or not what its name says")
-            date = _date(path)
+            date, damaged = _date(path), _damaged_parts(path)
+            told = False
             for shot in pdf.render(target, self.options, uri):
-                yield replace(shot, date=date)
+                # What LibreOffice cannot read of a damaged file it shows as empty pages.
+                if shot.words or not damaged:
+                    told = True
+                    yield replace(shot, date=date)
+            if damaged:
+                listed = ", ".join(damaged[:3]) + (" …" if len(damaged) > 3 else "")
+                reason = f"is damaged ({listed} cannot be read): open it in an Office program and save it anew"
+                raise (PartialCaptureError if told else CaptureError)(uri, reason)
 
     def _convert(self, soffice: str, source: Path) -> None:
         base = self._base(soffice)
@@ -116,6 +128,26 @@ def _date(path: Path) -> str:
             if found:
                 return found[1].decode()
     return ""
+
+
+def _damaged_parts(path: Path) -> list[str]:
+    """Name the sheets and slides of an Office file that are missing, cut or overwritten; LibreOffice says nothing of them."""
+    damaged = []
+    with contextlib.suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as archive:
+        there = set(archive.namelist())
+        wanted = {name for name in there if _PART.fullmatch(name)}
+        for base in ("xl/_rels/workbook.xml.rels", "ppt/_rels/presentation.xml.rels"):
+            with contextlib.suppress(KeyError, zipfile.BadZipFile):
+                for target in re.findall(r'Target="([^"]+)"', archive.open(base).read(1 << 20).decode("utf-8", "replace")):
+                    name = target.lstrip("/") if target.startswith("/") else base.partition("_rels")[0] + target
+                    wanted |= {name} if _PART.fullmatch(name) else set()
+        for name in sorted(wanted):
+            try:
+                with archive.open(name) as part:
+                    expat.ParserCreate().ParseFile(part)
+            except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, expat.ExpatError):
+                damaged.append(name)
+    return damaged
 
 
 def _spawn(command: list[str]) -> "subprocess.Popen[bytes]":

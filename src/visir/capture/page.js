@@ -335,7 +335,7 @@
       width: innerWidth,
       title: document.title || document.querySelector("h1")?.textContent || "",
       dates: dates.slice(0, 20),
-      broken: location.protocol === "chrome-error:",
+      broken: location.protocol === "chrome-error:" || location.href === "about:blank",
     };
   }
 

@@ -12,6 +12,7 @@ from typing import TextIO
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
 from markdown_it.tree import SyntaxTreeNode
 from PIL import Image
 
@@ -166,12 +167,15 @@ _FRONT_TITLE = re.compile(r"^title\s*[:=]\s*(.+)$", re.MULTILINE)
 _HTML_NOISE = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _HTML_TAG = re.compile(r"</?[a-zA-Z!?][^<>]*>")
 _STRIP = 20
+# Lists take two levels each. Much more than a page has room for, much less than Python's stack.
+_DEEPEST = 40
 
 
 def _markdown(path: Path, stream: TextIO) -> tuple[str, Pages]:
     lines = _read_lines(stream, _MAX_LINE)
     front, lines = _front_matter(lines)
-    parser = MarkdownIt("commonmark", {"maxNesting": 40}).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"maxNesting": _DEEPEST + 2}).enable(["table", "strikethrough"])
+    parser.block.ruler.before("table", "too_deep", _flatten)
     trees = (SyntaxTreeNode(parser.parse(section)) for section in _sections(lines))
     first = next(trees, None)
     named = _FRONT_TITLE.search(front)
@@ -183,6 +187,19 @@ def _markdown(path: Path, stream: TextIO) -> tuple[str, Pages]:
         return path.name, iter(())
     blocks = (node for tree in chain([first], trees) for node in tree.children)
     return title or path.name, paginate(_Blocks(path.parent).rows(blocks, LEFT, _BODY))
+
+
+def _flatten(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A rule for blocks that sets what is nested too deep as one paragraph, marks and all; markdown-it would leave it out."""
+    if state.level < _DEEPEST:
+        return False
+    if not silent:
+        state.line = end
+        state.push("paragraph_open", "p", 1)
+        inline = state.push("inline", "", 0)
+        inline.content, inline.children = state.getLines(start, state.line, state.blkIndent, False).strip(), []
+        state.push("paragraph_close", "p", -1)
+    return True
 
 
 def _front_matter(lines: Iterator[str]) -> tuple[str, Iterator[str]]:

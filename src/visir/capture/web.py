@@ -37,6 +37,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from visir.capture.navigation import Navigations
 from visir.capture.network import connect
 from visir.capture.options import CaptureOptions
 from visir.errors import CaptureError, CaptureTimeout, MissingToolError, NoPageError
@@ -74,6 +75,7 @@ _PLACES = (
 _TROUBLES = (
     (r"ERR_NAME_NOT_RESOLVED|ERR_NAME_RESOLUTION_FAILED", "no such host: check the address and the network"),
     (r"ERR_CONNECTION_REFUSED", "the server refused the connection: check that it runs and the port"),
+    (r"ERR_UNSAFE_PORT", "browsers refuse that port: it belongs to another service than web pages"),
     (r"ERR_CERT|ERR_SSL|ERR_BAD_SSL", "the server's certificate or encryption is not accepted: open the address in a browser to see why"),
     (r"ERR_TOO_MANY_REDIRECTS", "the address redirects in a circle"),
     (r"ERR_INTERNET_DISCONNECTED|ERR_ADDRESS_UNREACHABLE|ERR_NETWORK", "the network cannot be reached"),
@@ -82,6 +84,7 @@ _TROUBLES = (
     (r"ERR_ABORTED", "the address sent no page"),
     (r"crash", "the page made the browser crash"),
     (r"has been closed", "the browser went away while it showed the page"),
+    (r"Cannot find context|navigated or closed", "the page kept going elsewhere while it was captured"),
 )
 _PAGES = re.compile(r"text/(html|plain|xml)|(application|image)/([\w.-]+\+)?xml|application/json")
 
@@ -174,8 +177,9 @@ class Browser:
             context.on("page", lambda popup: popup.close())
             page.on("dialog", lambda dialog: dialog.dismiss())
             page.set_default_timeout(self.options.timeout * 1000 / 2)
+            tab = _Tab(context, page, self.options)
             _open(page, target, self.options.timeout)
-            for shot in _Tab(context, page, self.options).tiles(target):
+            for shot in tab.tiles(target):
                 self._working = False
                 yield shot
                 self._working = True
@@ -326,12 +330,13 @@ def _check(response: "Response | None", target: _Target) -> None:
 
 
 class _Tab:
-    """An open page, read through the DevTools protocol."""
+    """A page, read through the DevTools protocol; made before it is opened."""
 
     def __init__(self, context: "BrowserContext", page: "Page", options: CaptureOptions) -> None:
         self.page = page
         self.options = options
         self.devtools: CDPSession = context.new_cdp_session(page)
+        self.navigations = Navigations(self.devtools)
         self.world = 0
 
     def run(self, expression: str) -> Any:
@@ -362,11 +367,14 @@ class _Tab:
 
         budget = min(10.0, self.options.timeout / 6) * 1000
         for attempt in (1, 2, 3):
+            if attempt == 3:
+                self.navigations.hold()
             try:
                 frame = self.devtools.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
                 self.world = self.devtools.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "visir"})["executionContextId"]
                 self.run(_script("page.js"))
                 self.run(f"visir.settle({budget})")
+                self.navigations.hold()
                 self.devtools.send("Emulation.setScriptExecutionDisabled", {"value": True})
                 self.run("visir.still()")
                 facts: dict[str, Any] = self.run("visir.survey()")

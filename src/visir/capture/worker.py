@@ -299,7 +299,7 @@ def _serve(requests: "queue.Queue[dict[str, Any]]", out: IO[bytes]) -> None:
             what = "memory" if isinstance(error, MemoryError) else "depth"
             _send(out, {"error": "CaptureError", "reason": f"needs more {what} than its renderer is given ({options.memory >> 20} MB)"})
         except BrokenPipeError:
-            return
+            raise
         except Exception as error:  # whatever a damaged file brings out of a renderer is that file's failure, not the run's
             _send(out, {"error": "CaptureError", "reason": f"cannot be drawn: {type(error).__name__}: {str(error)[:200]}"})
 
@@ -320,8 +320,12 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     requests: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_watch_parent, args=(requests,), daemon=True).start()
-    _serve(requests, out)
+    watcher = threading.Thread(target=_watch_parent, args=(requests,), daemon=True)
+    watcher.start()
+    with contextlib.suppress(BrokenPipeError):
+        _serve(requests, out)
+    # Nobody takes pages any more. The watcher ends this process, and with it what was started; ending here would leave that behind.
+    watcher.join()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from visir.cli.common import (
     say,
 )
 from visir.cli.search import CountOption, ImageOption, MinScoreOption, OutputOption, WhereOption, WordsOption, make_query, show
+from visir.errors import QueryError
 
 
 def ask(
@@ -40,17 +41,21 @@ def ask(
 
     `visir PATH QUERY` is short for `visir ask PATH QUERY`.
     """
+    text = " ".join(words or []).strip()
+    if not text and not image:
+        raise QueryError(f'nothing to look for is named: `visir {source} "some words"` answers, `visir index {source}` only indexes')
     place = index_folder(index)
     say(f"indexing {source} into {place}")
     from visir.index import Index, SearchOptions
 
+    Index.root_of(source)  # before an index is made for nothing
     with Index.open(place, model, capture_options(timeout, ocr, ocr_language)) as opened:
         with progress_on_stderr() as listeners:
             summary = opened.add(source, listeners=listeners)
         say(closing_line(summary))
         inside = opened.inside(source)
         hits = opened.search(
-            make_query(opened, " ".join(words or []), image),
+            make_query(opened, text, image),
             SearchOptions(count, 0, f"({inside}) AND ({where})" if where else inside, exact_words, min_score),
         )
     show(hits, as_json, output)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from visir.cli.common import JsonOption, OcrLanguageOption, OcrOption, TimeoutOption, capture_options, print_json, say
+from visir.cli.common import JsonOption, OcrLanguageOption, OcrOption, TimeoutOption, capture_options, counted, print_json, say
 
 
 def capture(
@@ -47,7 +47,7 @@ def capture(
             except CaptureError as error:
                 say(f"failed: {printable(error.uri)}: {printable(error.reason)}")
                 failed += 1
-    say(f"captured {len(written):,} pages of {len(sources) - failed:,} sources · failed {failed:,}")
+    say(f"captured {counted(len(written), 'page')} of {counted(len(sources) - failed, 'source')} · failed {failed:,}")
     if as_json:
         print_json(written)
     if failed:

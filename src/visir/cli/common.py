@@ -145,7 +145,12 @@ def closing_line(summary: "Summary") -> str:
         parts.append(f"still failing {summary.still_failing:,} (visir status says why)")
     if summary.skipped:
         parts.append(f"of other kinds {summary.skipped:,}")
-    return " · ".join(parts) + f" · {summary.pages:,} pages in {summary.seconds:.1f} s"
+    return " · ".join(parts) + f" · {counted(summary.pages, 'page')} in {summary.seconds:.1f} s"
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with what it counts, as in ``1 page`` and ``2 pages``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def finish(summary: "Summary", as_json: bool) -> None:

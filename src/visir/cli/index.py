@@ -39,6 +39,8 @@ def index(
     say(f"indexing into {place}")
     from visir.index import Index
 
+    for source in sources or []:
+        Index.root_of(source)  # before an index is made for nothing
     with (
         Index.open(place, model, capture_options(timeout, ocr, ocr_language), create=bool(sources)) as opened,
         progress_on_stderr() as listeners,

@@ -2,7 +2,9 @@
 
 import contextlib
 import ctypes
+import difflib
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -50,7 +52,7 @@ app.add_typer(vira.app, name="vira")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `visir` and exit: 0 all well, 1 some files failed, 2 usage, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if len(words) > 1 and words[0] not in {*_VERBS, "vira"} and not words[0].startswith("-"):
+    if words and words[0] not in {*_VERBS, "vira"} and not words[0].startswith("-") and _is_path(words):
         words.insert(0, "ask")
     share_heap()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -66,6 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Interrupted:
         print("visir: interrupted; what was committed stays, the next run goes on", file=sys.stderr)
         sys.exit(130)
+
+
+def _is_path(words: Sequence[str]) -> bool:
+    """Say whether a command line without a verb begins with where to look, rather than with a verb that was mistyped."""
+    first = words[0]
+    if os.path.lexists(first) or first.startswith(("http://", "https://")):
+        return True
+    return len(words) > 1 and not difflib.get_close_matches(first, _VERBS, cutoff=0.7)
 
 
 def share_heap() -> None:

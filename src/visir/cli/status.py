@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from visir.cli.common import IndexOption, JsonOption, open_index, print_json
+from visir.cli.common import IndexOption, JsonOption, counted, open_index, print_json
 
 
 def status(index: IndexOption = None, as_json: JsonOption = False) -> None:
@@ -17,7 +17,7 @@ def status(index: IndexOption = None, as_json: JsonOption = False) -> None:
     print(f"index      {found.folder} ({found.bytes / 1e6:,.1f} MB)")
     print(f"model      {found.model}")
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.by_type.items())
-    print(f"holds      {found.pages:,} pages of {found.documents:,} documents{f' ({kinds})' if kinds else ''}")
+    print(f"holds      {counted(found.pages, 'page')} of {counted(found.documents, 'document')}{f' ({kinds})' if kinds else ''}")
     for root in found.roots:
         print(f"from       {printable(root)}")
     if found.being_written:

@@ -32,7 +32,7 @@ class Status:
         by_type: documents by type.
         roots: the folders, files and addresses that were indexed.
         failures: documents that failed, wholly or in part, with their reasons.
-        bytes: size on disk.
+        bytes: size on disk; an estimate where there are many documents.
         being_written: whether a process is indexing now.
     """
 
@@ -162,7 +162,8 @@ class Index:
             self.store.add_root(root)
         return refreshing.refresh(self.store, self.embedder, self._worker, roots, listeners or Listeners())
 
-    def root_of(self, source: str | os.PathLike[str]) -> str:
+    @staticmethod
+    def root_of(source: str | os.PathLike[str]) -> str:
         """Return the name of a source as the index keeps it.
 
         Raises:
@@ -172,7 +173,7 @@ class Index:
         if is_address(named):
             return named
         if not os.path.lexists(named):
-            raise StoreError(f"{named} does not exist: nothing was changed (`visir remove {named}` takes it out of the index)")
+            raise StoreError(f"{named} does not exist: nothing was changed; what the index holds of it, `visir remove` takes out")
         return name_of(Path(named))
 
     def inside(self, source: str | os.PathLike[str]) -> str:
@@ -245,7 +246,6 @@ class Index:
         """Say what the index holds and what failed."""
         documents = self.store.documents()
         whole = [document for document in documents if document.pages]
-        size = sum(path.stat().st_size for path in self.store.folder.rglob("*") if path.is_file())
         return Status(
             folder=str(self.store.folder),
             model=self.store.settings["model"]["name"],
@@ -254,7 +254,7 @@ class Index:
             by_type=dict(Counter(document.type for document in whole).most_common()),
             roots=self.store.roots(),
             failures=[document for document in documents if document.reason],
-            bytes=size,
+            bytes=self.store.bytes_on_disk(documents),
             being_written=self.store.is_being_written(),
         )
 

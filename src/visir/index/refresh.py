@@ -222,7 +222,9 @@ class _Run:
         try:
             content = "" if is_address(file.name) else _digest(file.path)
         except OSError as error:
-            self._fail(file, before, "", CaptureError(file.name, f"cannot be read: {error.strerror or error}"))
+            astray = isinstance(error, FileNotFoundError) and file.path.is_symlink()
+            reason = "is a link that leads nowhere: mend or delete it" if astray else f"cannot be read: {error.strerror or error}"
+            self._fail(file, before, "", CaptureError(file.name, reason))
             return
         if before is not None and content and before.content == content and before.state not in ("waiting", "unread"):
             self.batch.finish(replace(before, size=file.size, mtime=file.mtime), before)

@@ -7,7 +7,8 @@ The index hands a condition to a database engine, which knows functions that fil
 import re
 
 from visir.errors import QueryError
-from visir.index.store import FILTERS, one_of, quote
+from visir.index.filters import FILTERS
+from visir.index.store import one_of, quote
 from visir.serve.schemas import Filters
 
 _TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_]+)|(?P<sign><=|>=|<>|!=|[=<>(),]))")
