@@ -19,7 +19,7 @@ def remove(
 
     with open_index(index) as opened:
         count = opened.remove(*sources)
-        roots = opened.store.settings["roots"]
+        roots = opened.store.roots()
     say(f"removed {count:,}" if count else "nothing of that is in the index")
     for source in sources:
         name = source if is_address(source) else name_of(Path(source))
