@@ -286,7 +286,7 @@ def test_a_recipe_runs_by_name_stops_in_time_and_goes_on(tmp_path):
 @pytest.mark.slow
 def test_a_qwen_learns_in_both_stages(tmp_path):
     watch = Watching(every=1000, log=1, held=41, probe="")
-    run = PairRun(recipe((150, 120), base="tiny:qwen2_vl", pixels=7056, batch=24, lr=1e-3, watch=watch), tmp_path)
+    run = PairRun(recipe((300, 250), base="tiny:qwen2_vl", pixels=7056, batch=24, lr=1e-3, watch=watch), tmp_path)
     assert run.train()
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     for stage in (0, 1):
