@@ -93,3 +93,10 @@ def test_the_curriculum_begins_with_large_type(pack):
 def test_a_missing_pack_says_how_to_build_one(tmp_path):
     with pytest.raises(ModelError, match="build_pack"):
         Pack.open(tmp_path / "none.zip")
+
+
+def test_a_damaged_pack_is_told_in_one_line(pack_path, tmp_path):
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(pack_path.read_bytes()[:5000])
+    with pytest.raises(ModelError, match="damaged"):
+        Pack.open(cut)

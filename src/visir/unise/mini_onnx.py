@@ -119,15 +119,11 @@ class MiniEmbedder:
 
     def _regions_of(self, document: Screenshot) -> Regions:
         if not document.words:
-            return self._regions_seen(self._look(document))
+            seen = self._look(document)
+            return Regions(seen.boxes, seen.vectors)
         told = [(folded, word.box) for word in document.words if (folded := fold_word(word.text))]
         boxes = np.array([box for _, box in told], np.float32).reshape(-1, 4)
         return Regions(boxes, self._lexicon.vectors_of([folded for folded, _ in told]))
-
-    def _regions_seen(self, seen: Reading) -> Regions:
-        """Return regions whose vectors are what each word looks like, and, as far as that is sure, what the word it reads as looks like."""
-        read = seen.sure[:, None] * self._lexicon.vectors_of(seen.words)
-        return Regions(seen.boxes, normalise(seen.vectors + read))
 
     def _look(self, document: Screenshot) -> Reading:
         """Look at a picture; the last ones are remembered, since one page is asked for its vector, its regions and its words."""

@@ -28,7 +28,7 @@ _ENLARGED = 4.0
 # Words spelt as surely as this are not looked up, nor words of the lexicon that are likely spelt so and look like it; for others so many
 # words of the lexicon are weighed.
 _SURE, _CANDIDATES = 0.9, 3
-_LIKELY, _ALIKE = 0.1, 0.7
+_LIKELY, _ALIKE = 0.3, 0.5
 # What a word's looks (a cosine) count against its letters and its frequency (logarithms), and the frequency of a word that is not known.
 _LOOKS, _UNKNOWN = 220.0, -17.0
 # By how much words must differ in these, all told, for one to be likelier by e; and what a word needs of the one or the other to be read.

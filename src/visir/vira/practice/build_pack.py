@@ -10,6 +10,7 @@ import argparse
 import io
 import json
 import logging
+import os
 import random
 import re
 import sys
@@ -221,7 +222,8 @@ def write_pack(path: Path, texts: Texts, words: dict[str, list[str]], fonts: Fon
     """Write the zip file; one paragraph in forty, chosen by its CRC-32, and families of such names go into the split ``held``."""
     entries: list[dict[str, Any]] = []
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+    new = path.with_name(f"{path.name}.new")
+    with zipfile.ZipFile(new, "w", zipfile.ZIP_LZMA) as archive:
         for number, (family, data, wide) in enumerate(fonts):
             name = f"fonts/{number:04}.ttf"
             archive.writestr(name, data)
@@ -235,6 +237,7 @@ def write_pack(path: Path, texts: Texts, words: dict[str, list[str]], fonts: Fon
             archive.writestr(f"words/{language}.txt", "\n".join(words.get(language, [])))
         sources = {"manuals": "documentation of Debian packages, under their free licences", "encyclopedia": "Wikipedia, CC BY-SA 4.0"}
         archive.writestr("manifest.json", json.dumps({"languages": list(texts), "fonts": entries, "sources": sources}, indent=1))
+    os.replace(new, path)
 
 
 def main() -> None:

@@ -44,9 +44,15 @@ class Pack:
 
     @classmethod
     def open(cls, path: str | Path, split: str = "train") -> "Pack":
-        """Read one split of a pack into memory (about 40 MB)."""
+        """Read one split of a pack into memory (about 40 MB).
+
+        Raises:
+            ModelError: there is none, or it is damaged.
+        """
         if not Path(path).is_file():
             raise ModelError(f"{path}: no practice pack there; build one with `python -m visir.vira.practice.build_pack`")
+        if not zipfile.is_zipfile(path):
+            raise ModelError(f"{path}: a damaged practice pack; build it anew with `python -m visir.vira.practice.build_pack`")
         with zipfile.ZipFile(path) as archive:
             manifest = json.loads(archive.read("manifest.json"))
             fonts = [
