@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from visir.cli.common import say
+from visir.cli.eval import CacheOption, default_cache
 
 
 def report(
@@ -15,13 +16,17 @@ def report(
     benchmark: Annotated[
         Path | None, typer.Option("--benchmark", metavar="DIR", help="The benchmark, where it is no longer where it was measured.")
     ] = None,
+    cache: CacheOption = None,
 ) -> None:
     """Write measurements as a page to look at, and as Markdown."""
     from visir.errors import BenchmarkError
+    from visir.mvrb.cache import Cache
     from visir.mvrb.report import write
 
     files = [file for place in results for file in (sorted(place.glob("*.json")) if place.is_dir() else [place])]
     if not files:
         raise BenchmarkError(f"no measurements in {', '.join(map(str, results))}: make some with `visir eval DIR -o OUT`")
-    for path in write(files, output, model, benchmark):
+    seen = Cache(cache or default_cache())
+    for path in write(files, output, model, benchmark, seen):
         say(f"wrote {path}")
+    seen.close()
