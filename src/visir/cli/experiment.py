@@ -54,7 +54,7 @@ def experiment(
     vectors = Cache(cache or default_cache())
     setting = Setting(
         benchmark=Benchmark(find_benchmark(benchmark, say), vectors) if benchmark else None,
-        models=model or ([] if name == "cost" else [DEFAULT_MODEL]),
+        models=model or {"cost": [], "growth": [f"{DEFAULT_MODEL}:vector"]}.get(name, [DEFAULT_MODEL]),
         cache=vectors,
         patterns=task or [],
         held=held or [],
