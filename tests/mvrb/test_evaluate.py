@@ -4,8 +4,11 @@ import sys
 
 import numpy as np
 import pytest
+import typer
+from click.testing import CliRunner
 from make import write_benchmark
 
+from visir.cli.main import app
 from visir.errors import BenchmarkError, ModelError
 from visir.mvrb.baselines import load_retriever
 from visir.mvrb.baselines.embedding import EmbeddingRetriever
@@ -162,6 +165,15 @@ def test_eval_prints_the_promised_object(tmp_path):
     words = ["report", str(tmp_path / "out"), "-o", str(tmp_path / "r"), "--cache", str(tmp_path / "c")]
     subprocess.run([*command[:3], *words], check=True)
     assert (tmp_path / "r" / "report.html").exists()
+
+
+@pytest.mark.parametrize("verb", [("eval", "DIR"), ("experiment", "chart"), ("report", "OUT")])
+def test_a_file_where_results_should_go_is_told_before_anything_is_computed(verb, tmp_path):
+    place = tmp_path / "taken"
+    place.write_text("words")
+    told = CliRunner().invoke(typer.main.get_command(app), [*verb, "-o", str(place)])
+    assert told.exit_code == 2
+    assert "is a file" in told.output
 
 
 def test_the_cache_keeps_what_was_computed_before_a_failure(tmp_path):

@@ -31,7 +31,9 @@ def experiment(
         Path | None,
         typer.Option("--distractors", metavar="DIR", help="growth: further pictures.", exists=True, file_okay=False),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write NAME.md and NAME.json there too.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write NAME.md and NAME.json there too.", file_okay=False)
+    ] = None,
     device: DeviceOption = "auto",
     cache: CacheOption = None,
     as_json: JsonOption = False,

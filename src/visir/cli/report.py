@@ -11,7 +11,9 @@ from visir.cli.eval import CacheOption, default_cache
 
 def report(
     results: Annotated[list[Path], typer.Argument(metavar="OUT…", help="Folders or files that `visir eval -o` wrote.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where report.html and report.md go.")] = Path("report"),
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Where report.html and report.md go.", file_okay=False)
+    ] = Path("report"),
     model: Annotated[str, typer.Option("--model", metavar="NAME", help="Whose wins and losses are shown (else the best one's).")] = "",
     benchmark: Annotated[
         Path | None, typer.Option("--benchmark", metavar="DIR", help="The benchmark, where it is no longer where it was measured.")
