@@ -1,9 +1,11 @@
+import io
 import json
 import random
 import zipfile
 
 import pytest
 from make import SUBJECTS, picture, write_benchmark
+from PIL import Image
 
 from visir.errors import BenchmarkError
 from visir.mvrb.cache import Cache
@@ -92,6 +94,13 @@ def test_answers_that_are_numbers_are_not_taken_for_row_numbers(tmp_path):
     assert Benchmark(folder).task(ANSWERS).targets == [frozenset({row}) for row in (1, 3, 5, 0, 4, 2)]
 
 
+def test_a_written_row_number_beyond_all_bounds_is_told(tmp_path):
+    folder = write_benchmark(tmp_path)
+    rewrite(folder / DOCUMENTS / "query.jsonl", lambda number, row: row.update(target="9" * 5000 if number == 1 else str(number)))
+    with pytest.raises(BenchmarkError, match=r"query\.jsonl:2: target"):
+        Benchmark(folder).task(DOCUMENTS)
+
+
 def test_answers_that_stand_twice_are_one_candidate(tmp_path):
     folder = write_benchmark(tmp_path)
     write_rows(folder / ANSWERS / "corpus.jsonl", [{"text": text} for text in ("no", "yes", "no", "maybe", "yes", "never")])
@@ -127,6 +136,9 @@ def test_patterns_choose_tasks_and_a_wrong_one_is_told(folder):
         ("query.jsonl", b'{"q_text": "x", "target": 0', r"query\.jsonl:2: not a line of JSON"),
         ("query.jsonl", b'["x"]', r"query\.jsonl:2: not a JSON object"),
         ("query.jsonl", b'{"q_text": "\xff", "target": 0}', r"query\.jsonl:2: not UTF-8"),
+        ("query.jsonl", b"[" * 100_000, r"query\.jsonl:2: not a line of JSON"),
+        ("query.jsonl", b'{"q_text": "x", "target": ' + b"9" * 5000 + b"}", r"query\.jsonl:2: not a line of JSON"),
+        ("query.jsonl", b'{"q_text": "x \\uD800", "target": 0}', r"query\.jsonl:2: holds half a character"),
         ("query.jsonl", b'{"q_text": "", "q_image": "", "target": 0}', r"query\.jsonl:2: neither a text nor a picture"),
         ("query.jsonl", b'{"q_text": "x", "target": 99}', r"query\.jsonl:2: target 99 is no row number \(0 to 5\)"),
         ("query.jsonl", b'{"q_text": "x", "target": -1}', r"query\.jsonl:2: target -1"),
@@ -179,6 +191,14 @@ def test_an_empty_or_missing_file_is_named(tmp_path, file):
             Benchmark(tmp_path)
 
 
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    path = write_benchmark(tmp_path) / DOCUMENTS / "corpus.jsonl"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(BenchmarkError, match=r"corpus\.jsonl cannot be read"):
+        Benchmark(tmp_path).task(DOCUMENTS)
+
+
 def test_a_folder_without_tasks_and_no_folder_are_told(tmp_path):
     with pytest.raises(BenchmarkError, match="holds no tasks"):
         Benchmark(tmp_path)
@@ -213,9 +233,19 @@ def test_an_entry_that_leads_out_of_its_zip_file_is_told(tmp_path, name):
         prepare(Benchmark(tmp_path), [DOCUMENTS])
 
 
-def test_a_file_that_is_no_picture_is_told(tmp_path):
-    (write_benchmark(tmp_path, zipped=False) / "Images/pages/violin.png").write_text("words")
-    with pytest.raises(BenchmarkError, match=r"corpus\.jsonl:4: pages/violin.png is no picture"):
+@pytest.mark.parametrize("content", [b"words", b""])
+def test_a_file_that_is_no_picture_is_told(tmp_path, content):
+    (write_benchmark(tmp_path, zipped=False) / "Images/pages/violin.png").write_bytes(content)
+    with pytest.raises(BenchmarkError, match=r"corpus\.jsonl:4: pages/violin.png is no picture that can be read: its format is unknown$"):
+        prepare(Benchmark(tmp_path), [DOCUMENTS])
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_half_a_picture_is_told_before_anything_is_computed(tmp_path, form):
+    whole = io.BytesIO()
+    Image.open(io.BytesIO(picture("half of this"))).save(whole, form)
+    (write_benchmark(tmp_path, zipped=False) / "Images/pages/violin.png").write_bytes(whole.getvalue()[: len(whole.getvalue()) * 2 // 3])
+    with pytest.raises(BenchmarkError, match=r"corpus\.jsonl:4: pages/violin.png is no picture that can be read"):
         prepare(Benchmark(tmp_path), [DOCUMENTS])
 
 

@@ -4,8 +4,11 @@ import sys
 
 import numpy as np
 import pytest
+import typer
+from click.testing import CliRunner
 from make import write_benchmark
 
+from visir.cli.main import app
 from visir.errors import BenchmarkError, ModelError
 from visir.mvrb.baselines import load_retriever
 from visir.mvrb.baselines.embedding import EmbeddingRetriever
@@ -13,7 +16,7 @@ from visir.mvrb.baselines.regions import RegionRetriever
 from visir.mvrb.cache import Cache, key_of
 from visir.mvrb.data import Benchmark
 from visir.mvrb.evaluate import evaluate, load, paired_test, prepare
-from visir.mvrb.report import save, write
+from visir.mvrb.report import save, table, write
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +111,26 @@ def test_the_report_shows_tables_bars_and_pictures(evaluations, folder, tmp_path
     assert "60.61" in text.read_text()
 
 
+def test_a_benchmark_that_changed_since_is_not_shown(tmp_path):
+    folder = write_benchmark(tmp_path / "benchmark")
+    benchmark = Benchmark(folder)
+    result = save(evaluate(prepare(benchmark, benchmark.names), load_retriever("random", Cache(tmp_path / "c"))), folder, tmp_path / "out")
+    write([result], tmp_path / "report")
+    queries = folder / "Screenshot_QA/wiki-qa/query.jsonl"
+    queries.write_text("".join(queries.read_text().splitlines(keepends=True)[:2]))
+    with pytest.raises(BenchmarkError, match="benchmark has changed since it was measured: measure again"):
+        write([result], tmp_path / "report")
+    queries.unlink()
+    with pytest.raises(BenchmarkError, match="has no task Screenshot_QA/wiki-qa"):
+        write([result], tmp_path / "report")
+
+
+def test_tables_hold_intervals_of_meta_tasks(evaluations):
+    low, high = evaluations["text"].interval("SR")
+    [line] = [line for line in table([evaluations["text"]]).splitlines() if line.startswith("| **SR**")]
+    assert f"({100 * low:.1f} to {100 * high:.1f})" in line
+
+
 def test_reports_of_different_data_are_refused(evaluations, folder, tmp_path):
     other = evaluations["random"].as_json(details=True)
     other["data"] = "else"
@@ -139,8 +162,18 @@ def test_eval_prints_the_promised_object(tmp_path):
     assert printed["meta"].keys() == {"SR", "CSR", "SQA", "OVC"}
     assert printed["tasks"]["Screenshot_QA/wiki-qa"].keys() >= {"recall_at_1", "recall_at_5", "recall_at_10", "ndcg_at_10", "mrr"}
     assert (tmp_path / "out" / "grey.json").exists()
-    told = subprocess.run([sys.executable, "-m", "visir.cli.main", "report", str(tmp_path / "out"), "-o", str(tmp_path / "r")], check=True)
+    words = ["report", str(tmp_path / "out"), "-o", str(tmp_path / "r"), "--cache", str(tmp_path / "c")]
+    subprocess.run([*command[:3], *words], check=True)
     assert (tmp_path / "r" / "report.html").exists()
+
+
+@pytest.mark.parametrize("verb", [("eval", "DIR"), ("experiment", "chart"), ("report", "OUT")])
+def test_a_file_where_results_should_go_is_told_before_anything_is_computed(verb, tmp_path):
+    place = tmp_path / "taken"
+    place.write_text("words")
+    told = CliRunner().invoke(typer.main.get_command(app), [*verb, "-o", str(place)])
+    assert told.exit_code == 2
+    assert "is a file" in told.output
 
 
 def test_the_cache_keeps_what_was_computed_before_a_failure(tmp_path):

@@ -182,6 +182,13 @@ def test_the_command_prints_a_table_and_writes_files(folder, tmp_path):
     assert [row["asked with"] for row in written["rows"]] == ["both", "text only", "picture only"]
 
 
+def test_growth_takes_the_default_models_vector_unless_told(folder, tmp_path, capsys):
+    for number in range(20):
+        (tmp_path / f"{number}.png").write_bytes(picture(f"page {number} of another book", f"#{number:02d}ff{99 - number}"))
+    experiment("growth", str(folder), size=[10], distractors=tmp_path, cache=tmp_path / "c")
+    assert "| unise-mini:vector | 10 | 10 |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("choices", "line"),
     [

@@ -39,7 +39,7 @@ def tasks(folder):
     return prepare(benchmark, benchmark.names)
 
 
-@pytest.mark.parametrize("name", ["text", "ocr-bm25", "grey", "tied"])
+@pytest.mark.parametrize("name", ["text", "ocr-bm25", "grey", "tied", "unise-mini", "unise-mini:regions"])
 def test_mteb_gives_the_numbers_of_our_own_evaluator(tasks, cache_file, name):
     cache = Cache(cache_file)
     retriever = Tied() if name == "tied" else load_retriever(name, cache)

@@ -21,7 +21,8 @@ def eval(
         typer.Option("--model", metavar="NAME", help="A model, a model folder, random, grey, ocr-bm25 …; may be given again."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write MODEL.json there, for `visir report`.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Write MODEL.json there, for `visir report`.", file_okay=False),
     ] = None,
     device: DeviceOption = "auto",
     cache: CacheOption = None,

@@ -31,7 +31,9 @@ def experiment(
         Path | None,
         typer.Option("--distractors", metavar="DIR", help="growth: further pictures.", exists=True, file_okay=False),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write NAME.md and NAME.json there too.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write NAME.md and NAME.json there too.", file_okay=False)
+    ] = None,
     device: DeviceOption = "auto",
     cache: CacheOption = None,
     as_json: JsonOption = False,
@@ -54,7 +56,7 @@ def experiment(
     vectors = Cache(cache or default_cache())
     setting = Setting(
         benchmark=Benchmark(find_benchmark(benchmark, say), vectors) if benchmark else None,
-        models=model or ([] if name == "cost" else [DEFAULT_MODEL]),
+        models=model or {"cost": [], "growth": [f"{DEFAULT_MODEL}:vector"]}.get(name, [DEFAULT_MODEL]),
         cache=vectors,
         patterns=task or [],
         held=held or [],

@@ -9,6 +9,7 @@ Rows may carry an ``id`` of their own. `visir.mvrb.targets` says how ``target`` 
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from visir.mvrb.pictures import Pictures, PictureSource
 from visir.mvrb.targets import Names, resolve
 from visir.mvrb.tasks import instruction_of, meta_task_of
 from visir.screenshot import Query, Screenshot
+
+_HALF, _HALF_READ = re.compile(r"\\u[dD][89a-fA-F]"), re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -227,16 +230,21 @@ def _parsed(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
     except UnicodeDecodeError as error:
         broken = path.read_bytes()[: error.start].count(b"\n") + 1
         raise BenchmarkError(f"{path}:{broken}: not UTF-8 text") from error
+    except OSError as error:
+        raise BenchmarkError(f"{path} cannot be read: {error.strerror}") from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise BenchmarkError(f"{where}: not a line of JSON: {error.msg}") from error
+        except (ValueError, RecursionError) as error:  # numbers of thousands of digits, brackets in brackets in …
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            raise BenchmarkError(f"{where}: not a line of JSON: {reason}") from error
         if not isinstance(row, dict):
             raise BenchmarkError(f"{where}: not a JSON object")
+        if _HALF.search(line) and _HALF_READ.search(json.dumps(row, ensure_ascii=False)):
+            raise BenchmarkError(f"{where}: holds half a character, a lone surrogate such as \\ud800: write the whole one or leave it out")
         yield row, where
 
 

@@ -157,12 +157,10 @@ def evaluate(tasks: Sequence[TaskData], retriever: Retriever, tell: Tell = silen
         head = f"{retriever.name}: task {number} of {len(tasks)}, {task.name}"
         results[task.name] = _task(task, retriever, _Ticker(head, tell))
         tell(f"{head}: recall@1 {100 * results[task.name].scores['recall_at_1']:.1f}")
-    digests = [task.digest for task in tasks]
-    digest = digests[0] if len(digests) == 1 else hashlib.blake2b("".join(digests).encode(), digest_size=8).hexdigest()
     return Evaluation(
         model=retriever.name,
         revision=retriever.revision,
-        data=digest,
+        data=digest_of(tasks),
         commit=code_version(),
         tasks=results,
         seconds=round(time.monotonic() - started, 2),
@@ -191,6 +189,12 @@ class _Ticker:
         rate = (done - self._began[1]) / max(now - self._began[0], 1e-3)
         left = f", {rate:.1f} a second, {(of - done) / rate:,.0f} s left" if rate else ""
         self._tell(f"{self._head}: {what} {done:,} of {of:,}{left}")
+
+
+def digest_of(tasks: Sequence[TaskData]) -> str:
+    """Return the digest of the rows and pictures of tasks."""
+    digests = [task.digest for task in tasks]
+    return digests[0] if len(digests) == 1 else hashlib.blake2b("".join(digests).encode(), digest_size=8).hexdigest()
 
 
 def _task(task: TaskData, retriever: Retriever, progress: Progress) -> TaskResult:

@@ -11,8 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from visir.errors import BenchmarkError
+from visir.mvrb.cache import Cache
 from visir.mvrb.data import Benchmark, Row, TaskData
-from visir.mvrb.evaluate import Evaluation, TaskResult, load, paired_test
+from visir.mvrb.evaluate import Evaluation, TaskResult, digest_of, load, paired_test, prepare
 from visir.screenshot import flatten
 
 PUBLISHED = (
@@ -40,7 +41,8 @@ def table(evaluations: Sequence[Evaluation]) -> str:
         _line("**overall**", [_with_interval(evaluation.overall["recall_at_1"], evaluation.interval()) for evaluation in evaluations])
     )
     for meta in first.meta:
-        lines.append(_line(f"**{meta}**", [f"{100 * evaluation.meta[meta]['recall_at_1']:.1f}" for evaluation in evaluations]))
+        cells = [_with_interval(evaluation.meta[meta]["recall_at_1"], evaluation.interval(meta)) for evaluation in evaluations]
+        lines.append(_line(f"**{meta}**", cells))
     for name in first.tasks:
         cells = [
             _with_interval(evaluation.tasks[name].scores["recall_at_1"], evaluation.tasks[name].interval) for evaluation in evaluations
@@ -77,7 +79,7 @@ def save(evaluation: Evaluation, benchmark: Path, folder: Path) -> Path:
     return path
 
 
-def write(results: Sequence[Path], folder: Path, shown: str = "", benchmark: Path | None = None) -> list[Path]:
+def write(results: Sequence[Path], folder: Path, shown: str = "", benchmark: Path | None = None, cache: Cache | None = None) -> list[Path]:
     """Write report.html and report.md of measurements of one benchmark; returns their paths.
 
     Args:
@@ -85,9 +87,10 @@ def write(results: Sequence[Path], folder: Path, shown: str = "", benchmark: Pat
         folder: where to, made if missing.
         shown: name of the model whose wins and losses are shown; the best one's where it is empty.
         benchmark: the benchmark's folder, where it is no longer where it was measured.
+        cache: remembers which pictures were found whole.
 
     Raises:
-        BenchmarkError: they are of different benchmarks or tasks, or their benchmark is gone.
+        BenchmarkError: they are of different benchmarks or tasks, or their benchmark is gone or has changed.
     """
     evaluations = [load(path) for path in results]
     for path, evaluation in zip(results, evaluations, strict=True):
@@ -98,14 +101,24 @@ def write(results: Sequence[Path], folder: Path, shown: str = "", benchmark: Pat
     if chosen is None:
         raise BenchmarkError(f"no measurement of {shown!r} is there: {', '.join(evaluation.model for evaluation in evaluations)}")
     place = benchmark or Path(json.loads(results[0].read_text(encoding="utf-8"))["benchmark"])
-    data = Benchmark(place)
-    tasks = [data.task(name) for name in evaluations[0].tasks]
+    tasks = _measured(Benchmark(place, cache), evaluations[0])
     folder.mkdir(parents=True, exist_ok=True)
     page, text = folder / "report.html", folder / "report.md"
     text.write_text(_markdown(evaluations), encoding="utf-8")
     with page.open("w", encoding="utf-8") as out:
         out.writelines(_page(evaluations, chosen, tasks, place.resolve().name))
     return [page, text]
+
+
+def _measured(benchmark: Benchmark, evaluation: Evaluation) -> list[TaskData]:
+    """Return the tasks that were measured; their rows and pictures are the same as then."""
+    for name in evaluation.tasks:
+        if name not in benchmark.names:
+            raise BenchmarkError(f"{benchmark.folder} has no task {name}: name the benchmark that was measured with --benchmark")
+    tasks = prepare(benchmark, list(evaluation.tasks))
+    if digest_of(tasks) != evaluation.data:
+        raise BenchmarkError(f"{benchmark.folder}: the benchmark has changed since it was measured: measure again with `visir eval`")
+    return tasks
 
 
 _NOT_OURS = "Rows marked as published were measured by others on the real MVRB; on other data they say nothing about ours."
@@ -116,7 +129,8 @@ def _markdown(evaluations: Sequence[Evaluation]) -> str:
     head = f"| {' | '.join(board[0])} |\n|---|{'--:|' * (len(board[0]) - 1)}"
     rows = "\n".join(f"| {' | '.join(row)} |" for row in board[1:])
     facts = "\n".join(f"* {item.model}: {_facts(item)}" for item in evaluations)
-    return f"# Measurements\n\n{head}\n{rows}\n\n{_NOT_OURS}\n\n{table(evaluations)}\n\n{_tests(evaluations)}\n\n{facts}\n"
+    parts = ("# Measurements", f"{head}\n{rows}", _NOT_OURS, table(evaluations), _tests(evaluations), facts)
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _board(evaluations: Sequence[Evaluation]) -> list[list[str]]:

@@ -13,6 +13,9 @@ from typing import Any
 from visir.errors import BenchmarkError
 from visir.mvrb.pictures import Paths, plain_path
 
+# Python reads no number of more than some thousand digits.
+_LONGEST_NUMBER = 20
+
 
 @dataclass(frozen=True)
 class Names:
@@ -84,7 +87,7 @@ def _ways(names: Sequence[Names]) -> tuple[Callable[[Any], list[int]], ...]:
         row,
         path,
         text,
-        lambda value: row(int(value)) if isinstance(value, str) and value.strip().isdecimal() else [],
+        lambda value: row(int(value)) if isinstance(value, str) and value.strip().isdecimal() and len(value) < _LONGEST_NUMBER else [],
     )
 
 

@@ -30,7 +30,7 @@ def cost(setting: Setting) -> Finding:
 
     ``shape:clip-b32``, ``shape:clip-l14`` (UniSE-CLIP's) and ``shape:qwen2-vl-2b`` (UniSE-MLLM's) are models of the true shape with
     random weights; what they cost does not depend on the values. Drawing a page smaller and cutting it into patches is not counted
-    for shapes; it is for other models.
+    for shapes; it is for other models. Models of texts get the words of the page; what OCR costs comes on top.
     """
     models = setting.models or _DEFAULT
     for name in models:
@@ -49,7 +49,8 @@ def cost(setting: Setting) -> Finding:
     threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count())
     text = (
         f"One input at a time, median of {_ROUNDS} (fewer where one takes long), {threads} threads of {_processor()}; memory is the most "
-        "that the process held. Models called shape: have random weights of the true shape."
+        "that the process held. Models called shape: have random weights of the true shape. Models of texts get the page's words: OCR is "
+        "not counted."
     )
     columns = ["model", "parameters, M", "precision", "query, ms", "page", "page, s", "memory, MB"]
     return Finding("cost", text, columns, rows)
