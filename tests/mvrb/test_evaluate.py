@@ -7,6 +7,7 @@ import pytest
 import typer
 from click.testing import CliRunner
 from make import write_benchmark
+from PIL import Image
 
 from visir.cli.main import app
 from visir.errors import BenchmarkError, ModelError
@@ -41,6 +42,15 @@ def test_a_model_that_gives_regions_is_measured_as_search_uses_it(tmp_path):
     ]
     with pytest.raises(ModelError, match="no regions"):
         load_retriever("text:regions", cache)
+    cache.close()
+
+
+def test_a_picture_with_nothing_on_it_may_ask(tmp_path):
+    folder = write_benchmark(tmp_path / "benchmark", zipped=False)
+    Image.new("RGB", (640, 480), "white").save(folder / "Images/asked/violin.png")
+    cache = Cache(tmp_path / "cache.sqlite")
+    tasks = prepare(Benchmark(folder), ["Composed_Screenshot_Retrieval/knowledge"])
+    assert evaluate(tasks, load_retriever("unise-mini", cache)).overall["recall_at_1"] > 0.6
     cache.close()
 
 

@@ -101,14 +101,17 @@ class RegionRetriever:
 def present(queries: Sequence[RegionQuery], pages: Sequence[Regions]) -> NDArray[np.float32]:
     """Return the weighted chance that each query's parts are on each page, shape (queries, pages); exact, page by page."""
     scores = np.zeros((len(queries), len(pages)), np.float32)
-    if not any(len(query.names) for query in queries):
+    # A picture with nothing on it has no parts, and vectors of no length.
+    asked = [(number, query) for number, query in enumerate(queries) if len(query.names)]
+    if not asked:
         return scores
-    vectors = np.concatenate([query.vectors for query in queries])
-    starts = np.cumsum([0, *(len(query.names) for query in queries)])
+    vectors = np.concatenate([query.vectors for _, query in asked])
+    weights = np.concatenate([query.weights for _, query in asked])
+    counts = [len(query.names) for _, query in asked]
+    owner = np.repeat([number for number, _ in asked], counts)
+    middle, width = (np.repeat([query.present[which] for _, query in asked], counts).astype(np.float32) for which in (0, 1))
     for number, page in enumerate(pages):
         if len(page.vectors):
-            best = (vectors @ page.vectors.T).max(1)
-            for index, query in enumerate(queries):
-                part = best[starts[index] : starts[index + 1]]
-                scores[index, number] = query.chances(part) @ query.weights
+            chances = 1.0 / (1.0 + np.exp((middle - (vectors @ page.vectors.T).max(1)) / width))
+            scores[:, number] = np.bincount(owner, chances * weights, len(queries))
     return scores
