@@ -22,6 +22,9 @@ from visir.unise.words import fold_word
 _REMEMBERED = 64
 _PICTURE_WORDS = 32
 _LARGEST = 3.0
+# The length of the vectors of words that are known by their letters. A word seen well is so like itself (cosine); at full length, words
+# that merely resemble one another would count as the same.
+_WORTH = 0.62
 # A picture on which so many words of so many letters are read goes half by these and half by its looks.
 _FEW, _TELLING = 3, 3
 # Minus the logarithm of the share of all writing that a word has: one in 20,000.
@@ -70,7 +73,7 @@ class MiniEmbedder:
         return self._text.similarity(queries, documents)
 
     def encode_regions(self, documents: Sequence[Screenshot]) -> list[Regions]:
-        """See `RegionEmbedder`: one vector for each word that is seen, or told by the page's source."""
+        """See `RegionEmbedder`: a vector for each word that the page's source tells; else for each that is seen, and what it reads as."""
         return [self._regions_of(document) for document in documents]
 
     def encode_query_regions(self, query: Query, seen: Regions | None = None) -> RegionQuery:
@@ -79,10 +82,14 @@ class MiniEmbedder:
             words = _words_in(query.text)
             return self._asked(words, self._lexicon.vectors_of(words), self._lexicon.rarity_of(words))
         seen = seen or self._regions_of(query.image)
-        words = self._lexicon.spell(seen.vectors)
-        telling = self._lexicon.rarity_of(words) * _relative_height(seen.boxes) ** 2
+        # A picture asks by the words that it reads as; one on which none is read, by what it looks like.
+        known = np.linalg.norm(seen.vectors, axis=1) < (1 + _WORTH) / 2
+        asking = np.flatnonzero(known if known.any() else ~known)
+        vectors = normalise(seen.vectors[asking])
+        words = self._lexicon.spell(vectors)
+        telling = self._lexicon.rarity_of(words) * _relative_height(seen.boxes[asking]) ** 2
         most = np.argsort(-telling, kind="stable")[:_PICTURE_WORDS]
-        return self._asked([words[number] for number in most], seen.vectors[most], telling[most])
+        return self._asked([words[number] for number in most], vectors[most], telling[most])
 
     def encode_difference(self, text: str) -> RegionQuery:
         """See `RegionEmbedder`: words rarer than one in 20,000, and numbers, which are told apart by little."""
@@ -120,10 +127,12 @@ class MiniEmbedder:
     def _regions_of(self, document: Screenshot) -> Regions:
         if not document.words:
             seen = self._look(document)
-            return Regions(seen.boxes, seen.vectors)
+            read = np.array([bool(fold_word(word)) for word in seen.words], bool)
+            worth = _WORTH * self._lexicon.vectors_of([word for word in seen.words if fold_word(word)])
+            return Regions(np.concatenate([seen.boxes, seen.boxes[read]]), np.concatenate([seen.vectors, worth]))
         told = [(folded, word.box) for word in document.words if (folded := fold_word(word.text))]
         boxes = np.array([box for _, box in told], np.float32).reshape(-1, 4)
-        return Regions(boxes, self._lexicon.vectors_of([folded for folded, _ in told]))
+        return Regions(boxes, _WORTH * self._lexicon.vectors_of([folded for folded, _ in told]))
 
     def _look(self, document: Screenshot) -> Reading:
         """Look at a picture; the last ones are remembered, since one page is asked for its vector, its regions and its words."""

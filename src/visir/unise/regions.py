@@ -17,7 +17,7 @@ class Regions:
 
     Args:
         boxes: (k, 4) left, top, right, bottom in fractions of the page.
-        vectors: (k, d) float32, each of length 1.
+        vectors: (k, d) float32, of length 1; shorter where a region is worth less than what it says.
     """
 
     boxes: NDArray[np.float32]
@@ -37,7 +37,7 @@ class Regions:
             return cls(np.zeros((0, 4), np.float32), np.zeros((0, 1), np.float32))
         boxes = np.frombuffer(packed, "<u2", 4 * count, 4).reshape(count, 4).astype(np.float32) / np.float32(65535)
         vectors = np.frombuffer(packed, np.int8, offset=4 + 8 * count).reshape(count, -1).astype(np.float32)
-        return cls(boxes, np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9), np.float32))
+        return cls(boxes, vectors / np.float32(127))
 
 
 @dataclass(frozen=True)
