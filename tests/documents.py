@@ -4,6 +4,7 @@ import io
 import textwrap
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from visir.capture import fonts
@@ -64,3 +65,14 @@ def draw_png(lines: list[str], size: int = 26, colours: tuple[str, str] = ("whit
     buffer = io.BytesIO()
     page.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def scene(number: int) -> Image.Image:
+    """A picture without words: blots of colour, others for each number."""
+    rng = np.random.default_rng(number)
+    image = Image.new("RGB", (480, 320), tuple(int(value) for value in rng.integers(0, 255, 3)))
+    draw = ImageDraw.Draw(image)
+    for _ in range(12):
+        x, y, size = (int(value) for value in (rng.integers(480), rng.integers(320), rng.integers(60, 200)))
+        draw.ellipse((x, y, x + size, y + size), fill=tuple(int(value) for value in rng.integers(0, 255, 3)))
+    return image

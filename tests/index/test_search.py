@@ -3,9 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from documents import draw_png, write_pdf
+from documents import draw_png, scene, write_pdf
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import ImageDraw, ImageFont
 
 from visir.errors import QueryError
 from visir.index import Index
@@ -130,3 +131,17 @@ def test_a_picture_finds_pages_that_bear_its_words(tmp_path):
         found = index.search(asked)
     assert {Path(hit.uri).stem for hit in found[:2]} == {"snow", "bread"}
     assert all(hit.boxes for hit in found[:2])
+
+
+@pytest.mark.parametrize("word", ["", "harbour"])
+def test_pictures_with_hardly_a_word_are_found_by_smaller_copies(open_index, tmp_path, word):
+    for number in range(6):
+        picture = scene(number)
+        ImageDraw.Draw(picture).text((20, 20), word, "white", font=ImageFont.load_default(22), stroke_width=2, stroke_fill="black")
+        picture.save(tmp_path / f"{number}.png")
+    index = open_index()
+    index.add(*(tmp_path / f"{number}.png" for number in range(6)))
+    for number in range(6):
+        first, second = index.search(Query(image=Screenshot.from_image(scene(number).resize((240, 160)))), count=2)
+        assert Path(first.uri).stem == str(number)
+        assert first.score > max(50, second.score + 10)

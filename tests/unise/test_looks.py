@@ -2,22 +2,12 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from documents import scene
+from PIL import Image
 
 from visir.screenshot import Query, Screenshot
 from visir.unise.embedder import load_embedder
 from visir.unise.looks import look_of
-
-
-def scene(number: int) -> Image.Image:
-    """A picture without words: blots of colour, others for each number."""
-    rng = np.random.default_rng(number)
-    image = Image.new("RGB", (480, 320), tuple(int(value) for value in rng.integers(0, 255, 3)))
-    draw = ImageDraw.Draw(image)
-    for _ in range(12):
-        x, y, size = (int(value) for value in (rng.integers(480), rng.integers(320), rng.integers(60, 200)))
-        draw.ellipse((x, y, x + size, y + size), fill=tuple(int(value) for value in rng.integers(0, 255, 3)))
-    return image
 
 
 def shot(image: Image.Image) -> Screenshot:

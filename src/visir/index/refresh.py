@@ -118,7 +118,9 @@ class _Batch:
     def embed(self) -> None:
         if not self.pages:
             return
-        vectors = self.embedder.encode_document([shot for _, shot, _ in self.pages])
+        # A page whose words were read off its picture is embedded by its picture.
+        shown = [replace(shot, text="", words=()) if columns["regions"] else shot for _, shot, columns in self.pages]
+        vectors = self.embedder.encode_document(shown)
         for (edition, shot, columns), vector in zip(self.pages, vectors, strict=True):
             self.store.put_picture(edition, shot)
             boxes = pack_boxes([word.box for word in shot.words])

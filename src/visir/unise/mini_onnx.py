@@ -115,7 +115,8 @@ class MiniEmbedder:
         telling = float(sum(sure for word, sure in zip(seen.words, seen.sure, strict=True) if len(word) >= _TELLING))
         look = look_of(document.image, self.dim) / (1 + telling / _FEW)
         if telling:
-            look += self._told(" ".join(word for word in seen.words if word)) * telling / (telling + _FEW)
+            said = " ".join(word for word in (document.title, *seen.words) if word)
+            look += self._told(said) * telling / (telling + _FEW)
         return normalise(look)
 
     def _told(self, text: str) -> Vectors:
