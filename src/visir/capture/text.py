@@ -194,7 +194,10 @@ def _flatten(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if state.level < _DEEPEST:
         return False
     if not silent:
-        state.line = end
+        state.line = start + 1
+        # A list hands on all lines that follow: its own are those that are set in as far.
+        while state.line < end and (state.isEmpty(state.line) or state.sCount[state.line] >= state.blkIndent):
+            state.line += 1
         state.push("paragraph_open", "p", 1)
         inline = state.push("inline", "", 0)
         inline.content, inline.children = state.getLines(start, state.line, state.blkIndent, False).strip(), []

@@ -50,6 +50,11 @@ export async function run() {
   }
 }
 
+/** Say anew why nothing was found, if nothing was: what is known of the index may have come after the answer. */
+export function explain() {
+  if (!asking && byId("hits").querySelector(".nothing:not(.bad)")) byId("hits").replaceChildren(nothing());
+}
+
 /** Show that an answer is awaited, or no longer. */
 function work(going) {
   if (!going) asking = null;

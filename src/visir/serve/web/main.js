@@ -74,6 +74,7 @@ async function showStatus() {
     holds = await api.status();
     showLead();
     query.showFacets(holds.facets);
+    if (isAsked()) hits.explain();
   } catch (error) {
     toast(error.message);
   }
