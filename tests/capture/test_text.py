@@ -88,7 +88,11 @@ def test_any_text_keeps_every_word_in_order(text):
             return
         pages = shots(path)
     check_pages(pages)
-    assert words_of(pages) == expected_words(text)
+    found, wanted = words_of(pages), expected_words(text)
+    assert "".join(found) == "".join(wanted)
+    # An endless word, of more than 200 letters, is read as the lines that it is cut into.
+    if max(map(len, wanted)) <= 200:
+        assert found == wanted
 
 
 @SUITED
