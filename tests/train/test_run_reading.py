@@ -28,6 +28,7 @@ def test_the_reading_stage_stops_goes_on_and_leaves_a_model(tmp_path, capfd):
     assert load_embedder(str(model)).encode_query(["rye"]).shape == (1, 384)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # what torch warns of inside its own exporter
 @pytest.mark.slow
 def test_letters_are_learnt_by_the_tiny_recipe(tmp_path):
     run_recipe("unise-mini-tiny", tmp_path, [], minutes=3, device="cpu")
