@@ -8,9 +8,8 @@ import numpy as np
 
 from visir.unise.words import Floats, bag_rows, fold_word
 
-SHARPNESS = 60.0
-"""What a word's cosine counts against the logarithm of how often it is written."""
-
+# What a word's cosine counts against the logarithm of how often it is written.
+_SHARPNESS = 60.0
 _LEAST_ALIKE = 0.45
 # Words compared with the lexicon in one go: bounds the memory for their scores (25 MB).
 _AT_ONCE = 128
@@ -53,9 +52,9 @@ class Lexicon:
 
     @cached_property
     def _lexicon_vectors(self) -> Floats:
-        """Transposed, times `SHARPNESS`, and below them the words' shares: one product gives the scores."""
+        """Transposed, times `_SHARPNESS`, and below them the words' shares: one product gives the scores."""
         looks = np.load(self._folder / "lexicon.npy").astype(np.float32)
-        looks *= SHARPNESS / np.linalg.norm(looks, axis=1, keepdims=True)
+        looks *= _SHARPNESS / np.linalg.norm(looks, axis=1, keepdims=True)
         return np.ascontiguousarray(np.concatenate([looks, self._lexicon[1][:, None]], 1).T)
 
     @cached_property
@@ -92,7 +91,7 @@ class Lexicon:
         for at in range(0, len(vectors), _AT_ONCE):
             scores = self._scores(vectors[at : at + _AT_ONCE])
             best = scores.argmax(1)
-            alike = (scores[np.arange(len(best)), best] - shares[best]) / SHARPNESS
+            alike = (scores[np.arange(len(best)), best] - shares[best]) / _SHARPNESS
             found.extend(names[number] if sure else "" for number, sure in zip(best, alike > _LEAST_ALIKE, strict=True))
         return found
 

@@ -1,6 +1,7 @@
 """What a picture looks like from afar, as a vector in the space of texts: what tells pictures apart that have hardly a word on them."""
 
 import hashlib
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ def look_of(image: Image.Image, dim: int) -> Floats:
     return np.asarray(seen / max(1e-9, float(np.linalg.norm(seen))), np.float32)
 
 
+@cache
 def _signs(dim: int) -> NDArray[np.float32]:
     rows = 3 * _SIDE * _SIDE + 3
     bits = np.frombuffer(hashlib.shake_128(b"looks").digest(rows * dim // 8), np.uint8)

@@ -128,8 +128,9 @@ class MiniEmbedder:
     def _regions_of(self, document: Screenshot) -> Regions:
         if not document.words:
             seen = self._look(document)
-            read = np.array([bool(fold_word(word)) for word in seen.words], bool)
-            worth = _WORTH * self._lexicon.vectors_of([word for word in seen.words if fold_word(word)])
+            plain = [fold_word(word) for word in seen.words]
+            read = np.array([bool(word) for word in plain], bool)
+            worth = _WORTH * self._lexicon.vectors_of([word for word in plain if word])
             return Regions(np.concatenate([seen.boxes, seen.boxes[read]]), np.concatenate([seen.vectors, worth]))
         told = [(folded, word.box) for word in document.words if (folded := fold_word(word.text))]
         boxes = np.array([box for _, box in told], np.float32).reshape(-1, 4)

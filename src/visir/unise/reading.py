@@ -18,7 +18,7 @@ from PIL import Image
 from visir.unise.letters import Speller, fold_case, likelihoods, spell
 from visir.unise.lexicon import Lexicon
 from visir.unise.onnx import open_session
-from visir.unise.words import COARSE, Floats, find_words, fit_size, pool_words
+from visir.unise.words import COARSE, Floats, find_words, fit_size, fold_word, part_word, pool_words
 
 _MAX_WORDS = 1000
 # Heights of words in pixels: below the first a page is enlarged, to bring them to the second; above the third they are read at half size.
@@ -116,7 +116,7 @@ class PageReader:
         wide, high = size
         return fit_size(wide, high, int(min(pixels, most**2 * wide * high, _ENLARGED * self._pixels)))
 
-    def _see(self, image: Image.Image, size: tuple[int, int]) -> "_Sight":
+    def _see(self, image: Image.Image, size: tuple[int, int]) -> _Sight:
         """Return the words seen on a picture that is brought to one size, in no order."""
         picture = np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
         words, spots, fine = self._session.run(None, {"image": picture[None]})
@@ -136,7 +136,7 @@ class PageReader:
         spelt = [spell(part) for part in columns]
         chosen = [word for word, _ in spelt]
         sure = np.array([chance for _, chance in spelt], np.float32)
-        cores = [_parts(word)[1].casefold() for word in chosen]
+        cores = [fold_word(word) for word in chosen]
         looks = (self.lexicon.vectors_of(cores) * vectors).sum(1)
         known = (self.lexicon.shares_of(cores) > _UNKNOWN) & (looks > _ALIKE) & (sure > _LIKELY)
         sure[known] = np.maximum(sure[known], _SURE)
@@ -147,10 +147,10 @@ class PageReader:
         texts: list[str] = []
         counts: list[int] = []
         for number, words in zip(doubtful, self.lexicon.nearest(vectors[doubtful], _CANDIDATES), strict=True):
-            start, core, end = _parts(chosen[number])
-            candidates = list(dict.fromkeys([core.casefold(), *words]))
+            start, core, end = part_word(chosen[number])
+            candidates = list(dict.fromkeys([cores[number], *words]))
             asked += candidates
-            texts += [f"{start}{core if word == core.casefold() else word}{end}" for word in candidates]
+            texts += [f"{start}{core if word == cores[number] else word}{end}" for word in candidates]
             counts.append(len(candidates))
         of = np.repeat(doubtful, counts)
         folded = {number: fold_case(columns[number]) for number in doubtful}
@@ -164,16 +164,6 @@ class PageReader:
             plain = by_letters[best] < _LEAST_LETTER * len(texts[best]) and by_looks[best] < _LEAST_LOOKS
             chosen[number] = "" if plain else texts[best]
         return chosen, sure
-
-
-def _parts(word: str) -> tuple[str, str, str]:
-    """Part a word from the punctuation around it."""
-    start, end = 0, len(word)
-    while start < end and not word[start].isalnum():
-        start += 1
-    while end > start and not word[end - 1].isalnum():
-        end -= 1
-    return word[:start], word[start:end], word[end:]
 
 
 def _join(page: _Sight, half: _Sight, large: float) -> _Sight:

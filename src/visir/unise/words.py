@@ -29,16 +29,20 @@ def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
     return wide * COARSE, high * COARSE
 
 
+def part_word(word: str) -> tuple[str, str, str]:
+    """Part a word from the punctuation before and after it."""
+    start, end = 0, len(word)
+    while start < end and not word[start].isalnum():
+        start += 1
+    while end > start and not word[end - 1].isalnum():
+        end -= 1
+    return word[:start], word[start:end], word[end:]
+
+
 @lru_cache(maxsize=500_000)
 def fold_word(word: str) -> str:
     """Return the form that words are compared in: lower case, no punctuation around; empty where nothing is left."""
-    folded = word.casefold()
-    start, end = 0, len(folded)
-    while start < end and not folded[start].isalnum():
-        start += 1
-    while end > start and not folded[end - 1].isalnum():
-        end -= 1
-    return folded[start:end]
+    return part_word(word.casefold())[1]
 
 
 @lru_cache(maxsize=200_000)
