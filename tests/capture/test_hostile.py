@@ -162,14 +162,15 @@ def test_the_first_picture_of_a_moving_one_counts(worker, tmp_path, kind):
     assert red > 200 > 50 > max(green, blue)
 
 
-def test_a_large_picture_is_captured_whole_in_little_memory(worker, tmp_path):
+def test_a_large_picture_is_captured_whole_in_little_memory(tmp_path):
     image = Image.new("RGBA", (9000, 6000), "blue")
     image.paste("red", (0, 0, 4500, 3000))
     exif = Image.Exif()
     exif[274] = 6
     image.save(tmp_path / "a.png", exif=exif, compress_level=1)
-    # Twice what the decoded picture takes, and some more for the program.
-    ((shot,), _) = captured(worker, tmp_path / "a.png", memory=(9000 * 6000 * 4 * 2) + (300 << 20))
+    # Twice what the decoded picture takes, and some more for a program that has drawn nothing before.
+    with Worker(PATIENT) as worker:
+        ((shot,), _) = captured(worker, tmp_path / "a.png", memory=(9000 * 6000 * 4 * 2) + (300 << 20))
     assert shot.image.size == (853, 1280)
     assert shot.image.getpixel((800, 20))[0] > 200
     assert shot.image.getpixel((20, 20))[2] > 200
