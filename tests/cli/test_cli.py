@@ -103,6 +103,7 @@ def test_failures_are_one_line_each_and_the_exit_code_is_1(visir, library):
         (["serch", "rain"], "Did you mean 'search'"),
         (["no-such-folder", "rain"], "no-such-folder does not exist"),
         (["watch", "/no/such/place"], "does not exist"),
+        (["serve", "/no/such/place", "--port", "0"], "does not exist"),
         (["."], "nothing to look for"),
         (["ask", "."], "nothing to look for"),
         (["status", "--index", "/dev/null/x"], "there is no index in"),

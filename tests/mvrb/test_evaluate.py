@@ -95,6 +95,10 @@ def test_a_second_run_computes_nothing(folder, cache_file, evaluations, monkeypa
     cache.close()
     assert (again.overall, again.data) == (evaluations["text"].overall, evaluations["text"].data)
     assert (again.computed, evaluations["text"].computed > 0) == (0, True)
+    cache = Cache(cache_file)
+    small = evaluate(prepare(benchmark, benchmark.names), load_retriever("grey", cache))
+    cache.close()
+    assert (small.computed, small.overall) == (0, evaluations["grey"].overall)
 
 
 def test_what_is_written_is_read_again(evaluations, tmp_path):

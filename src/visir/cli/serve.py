@@ -39,11 +39,13 @@ def serve(
 
     options = ServeOptions.from_environment(host=host, port=_PORT if port is None else port, private_hosts=allow_private)
     place: Path = index_folder(index)
+    roots = [Index.root_of(source) for source in sources or []]  # before an index is made for nothing
     with listen(options, any_port=port is None) as sock, Index.open(place, model) as opened:
-        app = create_app(opened, options, [opened.root_of(source) for source in sources or []])
+        app = create_app(opened, options, roots)
 
         def ready() -> None:
             print(address_of(sock), flush=True)
-            say(f"serves {place}; Ctrl-C ends it")
+            empty = not (roots or opened.status().documents)
+            say(f"serves {place}{', which is empty: drop documents onto the page' if empty else ''}; Ctrl-C ends it")
 
         run(app, sock, ready)

@@ -37,7 +37,7 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
     if name == "random":
         return Random()
     if name == "grey":
-        return GreyPictures()
+        return GreyPictures(cache)
     engine: EngineName = "rapidocr" if name.startswith(_RAPIDOCR) else "tesseract"
     plain = name.removeprefix(_RAPIDOCR)
     if plain in ("ocr-bm25", "bm25"):

@@ -1,11 +1,13 @@
 """Two controls that every system must beat: chance, and the nearest small grey picture."""
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from visir.mvrb.cache import Cache, key_of
 from visir.mvrb.data import Row, TaskData
 from visir.mvrb.retriever import Progress
 
@@ -29,24 +31,37 @@ class GreyPictures:
     """Cosine of 48 x 48 grey pictures: what can be found without reading or understanding anything.
 
     Texts have no picture, so they all tie; ties fall to the first candidate.
+
+    Args:
+        cache: keeps the small pictures by content.
     """
 
     name = "grey"
     revision = "1"
-    computed = 0
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    @property
+    def computed(self) -> int:
+        """Small pictures that had to be made so far."""
+        return self._cache.computed
 
     def score(self, task: TaskData, progress: Progress) -> NDArray[np.float32]:
         """Return the similarities of the pictures."""
-        queries = np.stack([_grey(row) for row in task.queries])
-        candidates = np.stack([_grey(row) for row in task.candidates])
+        queries, candidates = (self._greys(rows) for rows in (task.queries, task.candidates))
         progress(self.name, len(candidates), len(candidates))
         return (queries @ candidates.T).astype(np.float32)
 
+    def _greys(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        keys = [key_of(f"{self.name}\0{self.revision}", row.digest) for row in rows]
+        small = self._cache.through(keys, lambda positions: [_grey(rows[position]) for position in positions])
+        greys = np.frombuffer(b"".join(small), np.uint8).reshape(len(rows), -1).astype(np.float32)
+        greys -= greys.mean(axis=1, keepdims=True)
+        return np.asarray(greys / np.maximum(np.linalg.norm(greys, axis=1, keepdims=True), 1e-6), np.float32)
 
-def _grey(row: Row) -> NDArray[np.float32]:
+
+def _grey(row: Row) -> bytes:
     if not row.picture:
-        return np.zeros(_SIDE * _SIDE, np.float32)
-    small = row.screenshot().image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    pixels = np.asarray(small, np.float32).ravel()
-    pixels -= pixels.mean()
-    return pixels / max(float(np.linalg.norm(pixels)), 1e-6)
+        return bytes(_SIDE * _SIDE)
+    return row.screenshot().image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX).tobytes()

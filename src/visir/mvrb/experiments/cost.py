@@ -12,8 +12,11 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from visir.errors import ModelError
+from visir.mvrb.baselines import PARTS
 from visir.mvrb.experiments.setting import Cell, Finding, Setting
 from visir.screenshot import Screenshot, clean_text
+from visir.unise.embedder import load_embedder
+from visir.unise.regions import RegionEmbedder
 
 SHAPES = ("clip-b32", "clip-l14", "qwen2-vl-2b")
 """Names of shapes; CLIP-L/14 is UniSE-CLIP's, Qwen2-VL-2B is UniSE-MLLM's."""
@@ -103,17 +106,24 @@ def _shape_facts(name: str, device: str) -> dict[str, Any]:
 
 
 def _model_facts(name: str, device: str) -> dict[str, Any]:
-    from visir.unise.embedder import load_embedder
-
-    embedder = load_embedder(name, device)
+    part = next((part for part in PARTS if name.endswith(part)), "")
+    embedder = load_embedder(name.removesuffix(part), device)
     text = clean_text(f"{_QUESTION}. " * 40)
-    page = Screenshot.from_image(_page(text), text=text)
+    # Each page once: a model may remember what it saw last.
+    pages = iter([Screenshot.from_image(_page(f"{number} {text}"), text=text) for number in range(_ROUNDS + 1)])
     model = getattr(embedder, "model", None)
+
+    def page() -> None:
+        one = next(pages)
+        embedder.encode_document([one])
+        if isinstance(embedder, RegionEmbedder) and part != ":vector":
+            embedder.encode_regions([one])
+
     return {
         "parameters": round(sum(weights.numel() for weights in model.parameters()) / 1e6, 3) if model is not None else "",
         "precision": str(next(model.parameters()).dtype).removeprefix("torch.") if model is not None else "",
         "query": round(1000 * _median_seconds(lambda: embedder.encode_query([_QUESTION])), 1),
-        "pages": {f"{page.image.width} x {page.image.height}": round(_median_seconds(lambda: embedder.encode_document([page])), 3)},
+        "pages": {"905 x 1280": round(_median_seconds(page), 3)},
     }
 
 
