@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +17,7 @@ from visir.vira.config import Config, read_config
 from visir.vira.dataset import KINDS, Dataset, write_images
 from visir.vira.domains.products import Products
 from visir.vira.leaks import Guard
+from visir.vira.mining import THUMBNAIL, Table
 
 PAGES = {"charts": 8, "documents": 8, "encyclopedia": 12, "products": 9}
 
@@ -167,3 +169,16 @@ def test_a_bad_recipe_is_refused_in_one_line(tmp_path, text, said):
     with pytest.raises(DatasetError, match=said) as refused:
         read_config(path)
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_mined_among_is_nearest_whatever_the_size_of_a_block(made, monkeypatch):
+    table = Table(made[0], "text", THUMBNAIL)
+    pages = table.table.search().where("domain = 'products'").limit(1000).to_list()
+    assert len(pages) > 4
+    asked = np.array([page["picture_vector"] for page in pages], np.float32)
+    cosines = asked @ asked.T
+    for block in (3, 8192):
+        monkeypatch.setattr("visir.vira.mining._BLOCK", block)
+        for own, found in zip(cosines, table.nearest(asked, "picture_vector", 4, "products"), strict=True):
+            np.testing.assert_allclose([cosine for _, cosine in found], np.sort(own)[::-1][:4], atol=1e-5)
+            assert len({image for image, _ in found}) == 4

@@ -3,8 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,13 +12,16 @@ import pyarrow.parquet as pq
 from visir.vira.config import Config
 from visir.vira.dataset import KINDS, Row, read_facts, write_rows
 from visir.vira.leaks import SAME_PICTURE
-from visir.vira.likeness import distances, share_within, shingles
-from visir.vira.mining import Table, Vectors
+from visir.vira.likeness import distances, share_within
+from visir.vira.mining import Likeness, Table
 
 SAME_TEXT = 0.6
 """Pages that share so much of their runs of words are the same page."""
 
 _BATCH = 256
+
+Near = list[tuple[str, float]]
+"""Ids of pages with their cosines, nearest first."""
 
 
 def mine(folder: Path, config: Config, say: Callable[[str], None]) -> Counter[str]:
@@ -42,7 +45,9 @@ def mine(folder: Path, config: Config, say: Callable[[str], None]) -> Counter[st
         if "negatives" not in facts:
             rows = [Row(**row) for row in pq.read_table(path).to_pylist()]
             miner = _Answers(table, rows, config) if rows[0].answer else _Pages(table, config, asked)
-            mined = [row for start in range(0, len(rows), _BATCH) for row in miner.mine(rows[start : start + _BATCH])]
+            domains = [list(some) for _, some in groupby(rows, lambda row: row.domain)]
+            batches = [some[start : start + _BATCH] for some in domains for start in range(0, len(some), _BATCH)]
+            mined = [row for batch in batches for row in miner.mine(batch)]
             facts["negatives"] = dict(miner.counts)
             write_rows(path, mined, facts)
         counts.update({f"negatives: {reason}": count for reason, count in facts["negatives"].items()})
@@ -69,22 +74,29 @@ class _Pages:
         self.counts: Counter[str] = Counter()
 
     def mine(self, rows: list[Row]) -> list[Row]:
+        """Return rows of one domain with their negatives."""
+        config, domain = self._config, rows[0].domain
         pages = self._table.pages([row.target for row in rows], vectors=True)
-        vectors = self._table.encode([row.text for row in rows])
-        return [replace(row, negatives=tuple(self._of(row, pages[row.target], vector))) for row, vector in zip(rows, vectors, strict=True)]
-
-    def _of(self, row: Row, page: dict[str, Any], vector: Vectors) -> list[str]:
-        config = self._config
-        right = np.asarray(page["text_vector"], np.float32)
+        right, looks = (np.array([pages[row.target][name] for row in rows], np.float32) for name in ("text_vector", "picture_vector"))
         # A composed text ("the same in French") says little by itself: pages near the right one are the hard ones.
-        vector = right if row.image else vector
-        limit = float("inf") if row.image else float(vector @ right) * (1 - config.margin)
-        by_text = self._table.near(vector, "text_vector", config.last, row.domain)[config.first - 1 :]
-        by_look = self._table.near(page["picture_vector"], "picture_vector", config.last, row.domain)[config.first - 1 :]
-        guard = _Guard(page, self._asked.get(f"{row.image}|{row.text}", set()), self.counts)
+        composed = np.array([bool(row.image) for row in rows])
+        vectors = np.where(composed[:, None], right, self._table.encode([row.text for row in rows]))
+        limits = np.where(composed, np.inf, (vectors * right).sum(1) * (1 - config.margin))
+        by_text = self._table.nearest(vectors, "text_vector", config.last, domain)
+        by_look = self._table.nearest(looks, "picture_vector", config.last, domain)
+        likenesses = self._table.likenesses([*pages, *(image for near in (*by_text, *by_look) for image, _ in near)])
+        mined = []
+        for row, limit, texts, others in zip(rows, limits, by_text, by_look, strict=True):
+            guard = _Guard(row.target, likenesses, self._asked.get(f"{row.image}|{row.text}", set()), self.counts)
+            negatives = self._of(row, guard, float(limit), texts[config.first - 1 :], others[config.first - 1 :])
+            mined.append(replace(row, negatives=tuple(negatives)))
+        return mined
+
+    def _of(self, row: Row, guard: "_Guard", limit: float, by_text: Near, by_look: Near) -> list[str]:
+        config = self._config
         chosen = [row.image] if row.image else []
-        texts = [other["id"] for other in by_text if guard.lets(other, limit)]
-        looks = [other["id"] for other in by_look if guard.lets(other, None)]
+        texts = [image for image, similarity in by_text if guard.lets(image, similarity, limit)]
+        looks = [image for image, similarity in by_look if guard.lets(image, similarity, float("inf"))]
         share = max(1, (config.negatives + 1) // 2)
         chosen += [image for image in [*texts[:share], *looks, *texts[share:]] if image != row.image]
         kept = list(dict.fromkeys(chosen))[: config.negatives]
@@ -96,31 +108,29 @@ class _Pages:
 class _Guard:
     """Turns away what may be right."""
 
-    def __init__(self, page: dict[str, Any], right: set[str], counts: Counter[str]) -> None:
-        self._page, self._right, self._counts = page, right | {page["id"]}, counts
-        self._runs = shingles(page["text"])
-        self._hash = np.frombuffer(page["phash"], np.uint8).reshape(1, 32)
+    def __init__(self, page: str, likenesses: dict[str, Likeness], right: set[str], counts: Counter[str]) -> None:
+        self._page, self._likenesses = likenesses[page], likenesses
+        self._right, self._counts = right | {page}, counts
         self._told: dict[str, str] = {}
 
-    def lets(self, other: dict[str, Any], limit: float | None) -> bool:
-        if other["id"] in self._right:
+    def lets(self, other: str, similarity: float, limit: float) -> bool:
+        if other in self._right:
             return False
-        if limit is not None and other["similarity"] > limit:
+        if similarity > limit:
             self._counts["turned away: within the margin"] += 1
             return False
-        if other["id"] not in self._told:
-            self._told[other["id"]] = self._reason(other)
-            if self._told[other["id"]]:
-                self._counts[f"turned away: {self._told[other['id']]}"] += 1
-        return not self._told[other["id"]]
+        if other not in self._told:
+            self._told[other] = self._reason(self._likenesses[other])
+            if self._told[other]:
+                self._counts[f"turned away: {self._told[other]}"] += 1
+        return not self._told[other]
 
-    def _reason(self, other: dict[str, Any]) -> str:
-        share = share_within(shingles(other["text"]), self._runs)
+    def _reason(self, other: Likeness) -> str:
+        share = share_within(other.runs, self._page.runs)
         if share >= SAME_TEXT:
             return "same text"
-        apart = int(distances(np.frombuffer(other["phash"], np.uint8).reshape(1, 32), self._hash)[0, 0])
-        few = len(other["text"].split()) < 25
-        return "same picture" if apart <= SAME_PICTURE and (few or share > 0.2) else ""
+        apart = int(distances(other.look, self._page.look)[0, 0])
+        return "same picture" if apart <= SAME_PICTURE and (other.words < 25 or share > 0.2) else ""
 
 
 class _Answers:
@@ -137,22 +147,23 @@ class _Answers:
             self._classes[row.domain, row.text].setdefault(_plain(row.answer), row.id)
 
     def mine(self, rows: list[Row]) -> list[Row]:
+        """Return rows of one domain with their negatives."""
         pages = self._table.pages([row.image for row in rows], vectors=True)
-        return [replace(row, negatives=tuple(self._of(row, pages[row.image]))) for row in rows]
+        vectors = np.array([pages[row.image]["text_vector"] for row in rows], np.float32)
+        near = self._table.nearest(vectors, "text_vector", 4 * self._config.last, rows[0].domain)
+        return [replace(row, negatives=tuple(self._of(row, [image for image, _ in some]))) for row, some in zip(rows, near, strict=True)]
 
-    def _of(self, row: Row, page: dict[str, Any]) -> list[str]:
+    def _of(self, row: Row, near: list[str]) -> list[str]:
         config = self._config
-        vector = np.asarray(page["text_vector"], np.float32)
         chosen: dict[str, str] = {}
-        near = self._table.near(vector, "text_vector", 4 * config.last, row.domain)
         for other in near:
-            found = self._by_page.get((other["id"], row.text))
+            found = self._by_page.get((other, row.text))
             if found and _plain(found.answer) != _plain(row.answer):
                 chosen.setdefault(_plain(found.answer), found.id)
         same = self._classes[row.domain, row.text]
         if len(same) == 1:
             # Nobody else is asked this: what the page and its neighbours answer to other questions is wrong here.
-            for found in (found for other in near for found in self._of_page[other["id"]]):
+            for found in (found for other in near for found in self._of_page[other]):
                 if _plain(found.answer) not in same and len(chosen) < 2 * config.negatives:
                     chosen.setdefault(_plain(found.answer), found.id)
         for answer, name in same.items():
