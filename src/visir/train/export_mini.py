@@ -35,6 +35,15 @@ _OPSET = 18
 _PLAIN = re.compile(r"[^\W\d_]+(['’-][^\W\d_]+)*|\d{1,4}")
 _CALIBRATION_PAGES = 48
 _CALIBRATION_SEED = 97
+_NEW = {
+    "kind": "unise-mini",
+    "name": "unise-mini",
+    "revision": "",
+    "dim": 384,
+    "text": "text",
+    "calibration": {"text": (0.35, 0.1), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
+    "present": (0.51, 0.05),
+}
 
 
 class _Reader(nn.Module):
@@ -150,26 +159,23 @@ def export_run(run: Path, folder: Path, pack_path: Path) -> None:
         looks = model.encoder([word for word, _ in lines]).numpy()
     np.save(folder / "lexicon.npy", np.round(127 * looks).astype(np.int8))
     (folder / "lexicon.txt").write_text("".join(f"{word}\t{count}\n" for word, count in lines), encoding="utf-8")
+    made = {"steps": meta["step"], "pages": meta["pages"], "model": meta["model"], "pack": _digest(pack_path)}
+    write_config(folder, pixels=meta["model"]["pixels"], made_by=made)
+
+
+def write_config(folder: Path, **changes: Any) -> None:
+    """Write ``config.json`` of a model folder: what it said before, what changes, and a revision by the digest of its files."""
+    path = folder / "config.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else _NEW
     state = hashlib.blake2b(digest_size=8)
-    for name in ("tower.onnx", "ngrams.npz", "letters.npz", "lexicon.npy", "lexicon.txt"):
+    for name in sorted(other.name for other in folder.iterdir() if other.suffix in (".onnx", ".npz", ".npy", ".txt")):
         state.update((folder / name).read_bytes())
-    config = {
-        "kind": "unise-mini",
-        "name": "unise-mini",
-        "revision": state.hexdigest(),
-        "dim": 384,
-        "pixels": meta["model"]["pixels"],
-        "text": "text",
-        "calibration": {"text": (0.35, 0.1), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
-        "present": (0.51, 0.05),
-        "made_by": {
-            "steps": meta["step"],
-            "pages": meta["pages"],
-            "model": meta["model"],
-            "pack": hashlib.blake2b(pack_path.read_bytes(), digest_size=8).hexdigest(),
-        },
-    }
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    config = {**before, **changes, "revision": state.hexdigest()}
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ class ModelChoice:
     Args:
         base: a model folder, a name on a hub, or ``tiny:KIND`` for a random checkpoint of ``clip``, ``siglip``, ``siglip2``, ``qwen2_vl``,
             ``qwen2_5_vl`` or ``qwen3_vl``.
+        encoder: for unise-mini, whose reader stays as it is, the text encoder that learns: ``all-MiniLM-L6-v2``, or a BERT's folder.
         fusion: how a CLIP joins a picture and a text; see `visir.unise.clip`.
         pixels: pixel budget of models that take pictures of any shape; 0 keeps the model's.
         lora: rank of low-rank adapters (Hu et al. 2022), which alone are trained then, and merged at the end; 0 trains everything.
@@ -24,6 +25,7 @@ class ModelChoice:
     """
 
     base: str
+    encoder: str = ""
     fusion: Fusion = "sum"
     pixels: int = 0
     lora: int = 0

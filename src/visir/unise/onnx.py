@@ -24,11 +24,12 @@ class TextEmbedder:
     Args:
         folder: holds ``model.onnx`` and ``vocab.txt``, as written by `visir.unise.export`.
         config: the folder's ``config.json``.
+        adapter: a file of low-rank adapters, as written by `visir.train.export_adapter`: makes a trained encoder of this one.
     """
 
     reads: Literal["pixels", "text"] = "text"
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], adapter: Path | None = None) -> None:
         self.name: str = config["name"]
         self.revision: str = config["revision"]
         self.dim: int = config["dim"]
@@ -36,6 +37,7 @@ class TextEmbedder:
         self._max_tokens: int = config["max_tokens"]
         self._tokens = WordPiece(folder / "vocab.txt")
         self._session = open_session(folder / "model.onnx")
+        self._adapters = _open_adapters(adapter, self._session)
 
     def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
         """Embed queries; see `Embedder`. The instruction is ignored.
@@ -76,12 +78,24 @@ class TextEmbedder:
             tokens = self._tokens(text[: self._max_tokens * 20])[: self._max_tokens - 2]
             ids = np.array([[self._tokens.start, *tokens, self._tokens.end]], np.int64)
             # One by one: activations are quantised over the whole input, so a text's vector would depend on its neighbours.
-            vectors[number] = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+            vectors[number] = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids), **self._adapters})[0][0]
         return vectors
 
 
-def open_text_embedder(folder: Path) -> TextEmbedder:
-    """Open the folder of a text encoder.
+def _open_adapters(path: Path | None, session: Any) -> dict[str, Vectors]:
+    """Return what an encoder takes beside texts: the adapters of a file, or such as change nothing."""
+    wanted = {given.name: given.shape for given in session.get_inputs() if given.name.startswith(("down.", "up."))}
+    if path is None:
+        return {name: np.zeros([side if isinstance(side, int) else 1 for side in shape], np.float32) for name, shape in wanted.items()}
+    try:
+        with np.load(path) as file:
+            return {name: np.asarray(file[name], np.float32) for name in wanted}
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path} is missing or damaged: {error}; install visir again") from error
+
+
+def open_text_embedder(folder: Path, adapter: Path | None = None) -> TextEmbedder:
+    """Open the folder of a text encoder; see `TextEmbedder`.
 
     Raises:
         ModelError: its files are missing or damaged.
@@ -90,7 +104,7 @@ def open_text_embedder(folder: Path) -> TextEmbedder:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise ModelError(f"{folder}: the text encoder is missing or damaged; install visir again") from error
-    return TextEmbedder(folder, config)
+    return TextEmbedder(folder, config, adapter)
 
 
 def normalise(vectors: Vectors) -> Vectors:

@@ -18,6 +18,7 @@ from visir.unise.clip import KINDS as CLIP_KINDS
 from visir.unise.clip import ComposedTransformer, Fusion, load_clip, unise_clip
 from visir.unise.embedder import Calibration, Vectors
 from visir.unise.instructions import SEARCH
+from visir.unise.mini_student import ReadingEncoder, load_mini
 from visir.unise.mllm import KINDS as MLLM_KINDS
 from visir.unise.mllm import mend_processors, set_pixels, unise_mllm
 
@@ -151,8 +152,11 @@ def open_model(name: str, pixels: int | None = None, fusion: Fusion = "sum", **c
 
 
 def _open(name: str, folder: Path, fusion: Fusion, options: dict[str, Any], choices: dict[str, Any]) -> SentenceTransformer:
-    if _is_composed(folder):
+    made_of = _first_module(folder)
+    if made_of is ComposedTransformer:
         return load_clip(folder, options, **choices)
+    if made_of is ReadingEncoder:
+        return load_mini(folder, **choices)
     if (folder / "modules.json").is_file() or (not folder.is_dir() and is_sentence_transformer_model(name)):
         _refuse_pickles(name)
         return SentenceTransformer(name, model_kwargs=options, **choices)
@@ -174,11 +178,11 @@ def _refuse_pickles(name: str) -> None:
             raise ModelError(f"the model {name} cannot be loaded: {place}/pytorch_model.bin is a pickle; visir reads safetensors only")
 
 
-def _is_composed(folder: Path) -> bool:
-    """Say whether a folder holds a UniSE-CLIP that was saved."""
+def _first_module(folder: Path) -> type | None:
+    """Return which class of ours the first module of a saved model is, or nothing."""
     modules = folder / "modules.json"
-    named = f"{ComposedTransformer.__module__}.{ComposedTransformer.__qualname__}"
-    return modules.is_file() and any(module.get("type") == named for module in json.loads(modules.read_text(encoding="utf-8")))
+    named = {module.get("type") for module in json.loads(modules.read_text(encoding="utf-8"))} if modules.is_file() else set()
+    return next((kind for kind in (ComposedTransformer, ReadingEncoder) if f"{kind.__module__}.{kind.__qualname__}" in named), None)
 
 
 def _digest(folder: Path) -> str:

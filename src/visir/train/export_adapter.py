@@ -1,0 +1,70 @@
+"""Give unise-mini the text encoder that a run of stages 1 and 2 trained: ``python -m visir.train.export_adapter --help``.
+
+    python -m visir.train.export_adapter runs/pairs src/visir/unise/weights/unise-mini
+
+Written is ``adapter.npz``: the low-rank adapters that the run trained, in 16 bits, by the names that the shared text encoder knows them by;
+and in ``config.json`` how the new cosines are read, and what made them. The run must have been one with ``lora``, finished.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from visir.errors import ModelError, VisirError
+from visir.train.checkpoint import load_split
+from visir.train.export_mini import write_config
+
+_LAYER = re.compile(r"encoder\.(layer\..+)\.lora_([AB])\.")
+# An adapter counts twice its rank by its rank; see `visir.train.students.add_adapters`.
+_SCALE = 2.0
+
+
+def export_adapter(run: Path, folder: Path) -> None:
+    """Write the adapters of a run into a model folder.
+
+    Raises:
+        ModelError: the run is missing or damaged, not finished, or trained no adapters.
+    """
+    made = run / "model" / "visir.json"
+    if not made.is_file():
+        raise ModelError(f"{run}: holds no finished model; `visir train` goes on with it")
+    tensors = {name: value for name, value in load_split(run, "state")[0].items() if name.startswith("model.")}
+    adapters = adapters_of(tensors)
+    if not adapters:
+        raise ModelError(f"{run}: trained no adapters of a text encoder; its recipe needs model.encoder and model.lora")
+    arrays: dict[str, Any] = {name: value.numpy().astype(np.float16) for name, value in adapters.items()}
+    np.savez_compressed(folder / "adapter.npz", **arrays)
+    facts = json.loads(made.read_text(encoding="utf-8"))
+    write_config(folder, adapter="adapter.npz", calibration=facts["calibration"], text_made_by=facts["made"])
+
+
+def adapters_of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return ``down.LAYER`` (in, r) and ``up.LAYER`` (r, out), as `visir.unise.export` names them, of the tensors of a run's state."""
+    found = {}
+    for name, value in tensors.items():
+        if match := _LAYER.search(name):
+            layer, side = match.groups()
+            found[f"down.{layer}" if side == "A" else f"up.{layer}"] = value.T if side == "A" else _SCALE * value.T
+    return found
+
+
+def main() -> None:
+    """Export from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("folder", type=Path, help="folder of unise-mini")
+    options = parser.parse_args()
+    try:
+        export_adapter(options.run, options.folder)
+    except VisirError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

