@@ -1,5 +1,6 @@
 """What strangers try: names, scripts, bombs, other web pages, slow bytes."""
 
+import contextlib
 import http.client
 import io
 import json
@@ -18,7 +19,7 @@ from starlette.datastructures import Headers
 from visir.errors import VisirError
 from visir.serve.client import RequestError
 from visir.serve.guard import COOKIE, Keys
-from visir.serve.options import ServeOptions
+from visir.serve.options import ServeOptions, state_folder
 
 TOKEN = "correct horse battery staple"
 
@@ -290,6 +291,25 @@ def test_a_request_that_says_it_is_too_large_is_refused_before_it_comes(server, 
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_an_upload_that_never_says_its_size_ends_where_it_is_too_large(server):
+    """In pieces, as a browser never sends it; what had come is thrown away."""
+    uploads = state_folder(server.index) / "uploads"
+    before = sorted(uploads.rglob("*"))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as line:
+        line.sendall(
+            f"POST /api/documents/files HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nTransfer-Encoding: chunked\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n\r\n".encode()
+        )
+        head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.pdf"\r\nContent-Type: application/pdf\r\n\r\n%PDF-'
+        piece = bytes(1 << 20)
+        with contextlib.suppress(ConnectionError):  # the server hangs up
+            line.sendall(b"%x\r\n%b\r\n" % (len(head), head))
+            for _ in range(300):
+                line.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        assert line.recv(64).startswith(b"HTTP/1.1 413")
+    assert sorted(uploads.rglob("*")) == before
 
 
 def test_an_archive_that_unpacks_without_end_is_one_failed_document(server, client):
