@@ -29,6 +29,7 @@ from visir.train.checkpoint import load_split
 from visir.train.reading_eval import load_model
 from visir.unise.mini import MiniTower, to_input
 from visir.unise.words import fold_word
+from visir.version import code_version
 from visir.vira.practice import Pack, PageSpec, render_page
 
 _OPSET = 18
@@ -159,7 +160,7 @@ def export_run(run: Path, folder: Path, pack_path: Path) -> None:
         looks = model.encoder([word for word, _ in lines]).numpy()
     np.save(folder / "lexicon.npy", np.round(127 * looks).astype(np.int8))
     (folder / "lexicon.txt").write_text("".join(f"{word}\t{count}\n" for word, count in lines), encoding="utf-8")
-    made = {"steps": meta["step"], "pages": meta["pages"], "model": meta["model"], "pack": _digest(pack_path)}
+    made = {"steps": meta["step"], "pages": meta["pages"], "model": meta["model"], "pack": _digest(pack_path), "commit": code_version()}
     write_config(folder, pixels=meta["model"]["pixels"], made_by=made)
 
 

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from visir.vira.practice.draw import Color, Pen, Rect
 from visir.vira.practice.source import TextSource
 from visir.vira.practice.theme import Theme, ink_on
@@ -31,7 +33,8 @@ def draw_chart(pen: Pen, source: TextSource, theme: Theme, area: Rect) -> None:
         _pie(pen, source, theme, plot, colors)
     else:
         _axes(pen, source, theme, plot)
-        (_bars if rng.random() < 0.5 else _curves)(pen, source, theme, plot, colors)
+        kind = rng.random()
+        (_bars if kind < 0.4 else _curves if kind < 0.7 else _points)(pen, source, theme, plot, colors)
 
 
 def _axes(pen: Pen, source: TextSource, theme: Theme, plot: Rect) -> None:
@@ -73,7 +76,6 @@ def _bars(pen: Pen, source: TextSource, theme: Theme, plot: Rect, colors: list[C
 def _curves(pen: Pen, source: TextSource, theme: Theme, plot: Rect, colors: list[Color]) -> None:
     rng = theme.rng
     left, top, right, bottom = plot
-    style = theme.style(0.85)
     points, dotted = int(rng.integers(4, 40)), rng.random() < 0.35
     for color in colors:
         walk = rng.normal(size=points).cumsum()
@@ -84,10 +86,47 @@ def _curves(pen: Pen, source: TextSource, theme: Theme, plot: Rect, colors: list
                 pen.circle(x, y, 2.0, color)
         else:
             pen.path(line, color, float(rng.uniform(1, 2.5)))
-    labels = int(rng.integers(3, 7))
-    first, step = int(rng.integers(0, 2000)), int(rng.integers(1, 20))
+    _scale(pen, theme, plot)
+
+
+def _scale(pen: Pen, theme: Theme, plot: Rect) -> None:
+    """Write numbers below a plot."""
+    left, _, right, bottom = plot
+    labels = int(theme.rng.integers(3, 7))
+    first, step = int(theme.rng.integers(0, 2000)), int(theme.rng.integers(1, 20))
     for index in range(labels):
-        pen.line(style, str(first + index * step), left + (right - left) * index / (labels - 1), bottom + 1.3 * theme.body, 0.5)
+        at = left + (right - left) * index / (labels - 1)
+        pen.line(theme.style(0.85), str(first + index * step), at, bottom + 1.3 * theme.body, 0.5)
+
+
+def _points(pen: Pen, source: TextSource, theme: Theme, plot: Rect, colors: list[Color]) -> None:
+    """Scatter marks, which look like noughts, crosses and pluses and are no letters."""
+    rng = theme.rng
+    left, top, right, bottom = plot
+    radius = float(rng.uniform(1.5, 0.6 * theme.body))
+    for color in colors:
+        kind, slope, count = int(rng.integers(5)), float(rng.normal()), int(rng.integers(5, 120))
+        spread = rng.normal(size=(count, 2)) * 0.18
+        spread[:, 1] += slope * spread[:, 0]
+        centre = rng.uniform(0.3, 0.7, 2)
+        for across, up in np.clip(spread + centre, 0.02, 0.98).tolist():
+            _mark(pen, kind, left + across * (right - left), bottom - up * (bottom - top), radius, color)
+    _scale(pen, theme, plot)
+
+
+def _mark(pen: Pen, kind: int, x: float, y: float, radius: float, color: Color) -> None:
+    """Draw a disc, a ring, a cross, a plus or a triangle."""
+    if kind == 0:
+        pen.circle(x, y, radius, color)
+    elif kind in (1, 4):
+        corners = 14 if kind == 1 else 3
+        turns = [2 * math.pi * (corner / corners + 0.25) for corner in range(corners + 1)]
+        pen.path([(x + radius * math.cos(turn), y - radius * math.sin(turn)) for turn in turns], color, 1.2)
+    else:
+        tilt = math.pi / 4 if kind == 2 else 0.0
+        for turn in (tilt, tilt + math.pi / 2):
+            across, down = radius * math.cos(turn), radius * math.sin(turn)
+            pen.path([(x - across, y - down), (x + across, y + down)], color, 1.2)
 
 
 def _pie(pen: Pen, source: TextSource, theme: Theme, plot: Rect, colors: list[Color]) -> None:
