@@ -28,7 +28,7 @@ def ask(
     count: CountOption = 10,
     where: WhereOption = "",
     exact_words: WordsOption = True,
-    min_score: MinScoreOption = 10,
+    min_score: MinScoreOption = 15,
     output: OutputOption = None,
     index: IndexOption = None,
     model: ModelOption = "",

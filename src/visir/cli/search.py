@@ -37,7 +37,7 @@ def search(
     count: CountOption = 10,
     where: WhereOption = "",
     exact_words: WordsOption = True,
-    min_score: MinScoreOption = 10,
+    min_score: MinScoreOption = 15,
     output: OutputOption = None,
     index: IndexOption = None,
     as_json: JsonOption = False,

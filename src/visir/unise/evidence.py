@@ -9,8 +9,14 @@ from numpy.typing import NDArray
 from visir.screenshot import Query
 from visir.unise.embedder import Calibration
 
+# The most that meaning proves where words are looked for too.
+_MEANT = 0.7
 # So many words of a picture are enough to go by.
 _ENOUGH = 8
+# What is seen on both pictures counts so much, what both mean the rest.
+_SEEN = 0.4
+# A page that has all that the text asks for counts for twice one that is as like the picture and has nothing of it.
+_TURNED = 1.0
 
 
 def meaning(cosines: NDArray[np.float32], query: Query, calibration: Calibration, words: bool = True) -> NDArray[np.float32]:
@@ -20,11 +26,11 @@ def meaning(cosines: NDArray[np.float32], query: Query, calibration: Calibration
         cosines: of any shape.
         query: whose cosines they are.
         calibration: the model's.
-        words: whether the query's words are looked for too. If it has nothing else, its meaning then proves at most a half: who types
-            words mostly means these words.
+        words: whether the query's words are looked for too. If it has nothing else, its meaning then proves the less: who types words
+            mostly means these words.
     """
     middle, width = calibration.curve(query)
-    most = 0.5 if words and query.image is None else 1.0
+    most = _MEANT if words and query.image is None else 1.0
     return np.asarray(most / (1.0 + np.exp((middle - cosines) / width)), np.float32)
 
 
@@ -44,24 +50,25 @@ def join(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def likeness(shared: NDArray[np.float32], cosines: NDArray[np.float32], parts: NDArray[np.int64] | int) -> NDArray[np.float32]:
-    """Return how like pages are to the picture that asks, 0 to 1, same shape: half by what is seen on both, half by what both mean.
+    """Return how like pages are to the picture that asks, 0 to 1, same shape: by what is seen on both, and by what both mean.
 
     Args:
         shared: share of the picture's telling words that is on each page.
         cosines: of the query's vector with the pages'.
         parts: how many telling words the picture has; where they are few, they count less and the vectors more.
     """
-    half = 0.5 * np.minimum(np.asarray(parts, np.float32) / _ENOUGH, 1)
-    return np.asarray(half * shared + (1 - half) * np.maximum(cosines, 0), np.float32)
+    seen = _SEEN * np.minimum(np.asarray(parts, np.float32) / _ENOUGH, 1)
+    return np.asarray(seen * shared + (1 - seen) * np.maximum(cosines, 0), np.float32)
 
 
 def turn(alike: NDArray[np.float32], differ: NDArray[np.float32]) -> NDArray[np.float32]:
     """Join what a picture and the text beside it ask for, 0 to 1, same shape.
 
-    A page that has what the text says comes before one that is merely the same picture.
+    Of pages that are as like the picture, those that have what the text says come first; one that is not like it is not found by its
+    words alone.
 
     Args:
         alike: what `likeness` returned.
         differ: share of what the text says should differ that is on each page.
     """
-    return join(0.6 * alike, 0.75 * words(differ, differ))
+    return np.asarray(alike * (1 + _TURNED * words(differ, differ)) / (1 + _TURNED), np.float32)

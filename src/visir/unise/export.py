@@ -61,7 +61,7 @@ def export_text_encoder(model: Path, folder: Path, name: str) -> None:
         "revision": hashlib.blake2b((folder / "model.onnx").read_bytes(), digest_size=8).hexdigest() + f"-{_MAX_TOKENS}",
         "dim": encoder.config.hidden_size,
         "max_tokens": _MAX_TOKENS,
-        "calibration": {"text": (0.35, 0.1), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
+        "calibration": {"text": (0.4, 0.08), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 

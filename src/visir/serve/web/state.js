@@ -80,7 +80,7 @@ export function requestOf(skip, count) {
     skip,
     words: state.exact,
     // A picture alone asks for what is nearest, however far that is.
-    min_score: state.weak || !state.q.trim() ? 0 : 10,
+    min_score: state.weak || !state.q.trim() ? 0 : 15,
   };
 }
 
