@@ -67,14 +67,14 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("benchmark", type=Path)
-    parser.add_argument("--task", default="SR/", help="only tasks whose names hold this")
+    parser.add_argument("--task", default="SR/", help="only tasks whose names begin so")
     options = parser.parse_args()
     lines = (line for path in options.benchmark.glob("pages-*.jsonl") for line in path.read_text(encoding="utf-8").splitlines())
     told = {Path(page["image"]).name: page["text"] for page in map(json.loads, lines)}
     benchmark = Benchmark(options.benchmark)
     rows, differences = [], []
     for name in benchmark.names:
-        if options.task not in name:
+        if not name.startswith(options.task):
             continue
         with tempfile.TemporaryDirectory() as scratch:
             found = ask(benchmark.task(name), told, Path(scratch))
