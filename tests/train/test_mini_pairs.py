@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
 from visir.train.export_adapter import export_adapter
+from visir.train.export_mini import write_config
 from visir.train.pair_recipe import PairData
 from visir.train.run import find_recipe, run_recipe
 from visir.train.sources import open_source
@@ -106,6 +108,22 @@ def test_the_folder_says_what_made_both_parts(run, shipped):
     assert config["text_made_by"]["recipe"]["model"]["encoder"] == "all-MiniLM-L6-v2"
     assert config["made_by"] == json.loads((WEIGHTS / "unise-mini" / "config.json").read_text())["made_by"]
     assert config["calibration"]["text"] != [0.35, 0.1]
+
+
+def test_a_revision_does_not_depend_on_when_files_were_written(shipped):
+    before = json.loads((shipped / "config.json").read_text())
+    with zipfile.ZipFile(shipped / "adapter.npz") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(shipped / "adapter.npz", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name, (1999, 12, 31, 23, 59, 58)), content)
+    write_config(shipped)
+    assert json.loads((shipped / "config.json").read_text()) == before
+    arrays = dict(np.load(shipped / "adapter.npz"))
+    np.savez(shipped / "adapter.npz", **{name: 2 * value for name, value in arrays.items()})
+    write_config(shipped)
+    assert json.loads((shipped / "config.json").read_text())["revision"] != before["revision"]
+    np.savez(shipped / "adapter.npz", **arrays)
 
 
 def test_runs_that_cannot_be_exported_are_told(run, shipped, tmp_path):
