@@ -19,7 +19,7 @@ from common import machine, table
 from visir.index import Index
 from visir.index.search import SearchOptions, tokens_of
 from visir.mvrb.data import Benchmark, TaskData
-from visir.mvrb.measures import paired_p
+from visir.mvrb.measures import interval_of, paired_p
 from visir.screenshot import Query, Screenshot, Word
 
 _DRAWS = 2000
@@ -81,7 +81,7 @@ def main() -> None:
         difference = found["both"] - found["words"]
         differences.append(difference)
         rng = np.random.default_rng(1)
-        low, high = np.percentile(rng.choice(difference, (_DRAWS, len(difference))).mean(1), [2.5, 97.5])
+        low, high = interval_of(rng.choice(difference, (_DRAWS, len(difference))).mean(1))
         shares = [f"{100 * found[way].mean():.1f}" for way in ("words", "meaning", "both")]
         gain = f"{100 * difference.mean():+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
         rows.append([name, *shares, gain, f"{paired_p([difference]):.4f}"])

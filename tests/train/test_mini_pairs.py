@@ -1,6 +1,5 @@
 """Stages 1 and 2 of unise-mini: its encoder learns from what its reader reads, and ships as adapters of the shared one."""
 
-import hashlib
 import io
 import json
 import shutil
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from pair_recipes import recipe
 from PIL import Image, ImageDraw, ImageFont
+from vira_sets import write_set
 
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
@@ -21,7 +21,6 @@ from visir.train.run import find_recipe, run_recipe
 from visir.train.sources import open_source
 from visir.train.stages import PairRun
 from visir.unise.embedder import WEIGHTS, load_embedder
-from visir.vira.dataset import Row, write_images, write_rows
 
 BIRDS = ["heron", "owl", "eagle", "robin", "swan", "duck", "crane", "finch", "raven", "stork", "goose", "wren"]
 PLACES = ["harbour", "castle", "bridge", "market", "tower", "garden"]
@@ -41,21 +40,8 @@ def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("vira") / "birds"
     said = [(bird, number) for bird in BIRDS for number in range(len(PLACES))]
     pages = [draw(f"the {bird} at the {PLACES[number]}") for bird, number in said]
-    names = [hashlib.blake2b(data, digest_size=16).hexdigest() for data in pages]
-    blank = {"domain": "charts", "language": "en", "title": "", "text": "", "words": [], "boxes": [], "composed": True, "licence": "CC0"}
-    images = [
-        {**blank, "id": name, "image": {"bytes": data, "path": ""}, "width": 320, "height": 64, "key": f"p{number}",
-         "document": f"d{number}", "phash": bytes(32), "evidence": "{}"}
-        for number, (name, data) in enumerate(zip(names, pages, strict=True))
-    ]  # fmt: skip
-    write_images(place / "images" / "charts-00000.parquet", images, {})
-    for kind in ("caption", "q2s", "sq2s"):
-        rows = [
-            Row(f"{kind}{n}", kind, "charts", f"d{n}", "en", f"{bird} {PLACES[(number + 1) % len(PLACES)]}",
-                names[n - 1] if kind == "sq2s" else "", names[n], "", (names[n - 2],), "structure")
-            for n, (bird, number) in enumerate(said)
-        ]  # fmt: skip
-        write_rows(place / "rows" / f"{kind}-00000.parquet", rows, {})
+    texts = [f"{bird} {PLACES[(number + 1) % len(PLACES)]}" for bird, number in said]
+    write_set(place, pages, (320, 64), texts, ("caption", "q2s", "sq2s"))
     made = recipe((12, 4), base="unise-mini", lr=4e-3, encoder="all-MiniLM-L6-v2", lora=4)
     made = replace(made, data=PairData((str(place),), workers=0, mini_batch=64))
     trained = PairRun(made, tmp_path_factory.mktemp("run"), "cpu")

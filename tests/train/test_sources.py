@@ -1,4 +1,3 @@
-import hashlib
 import io
 import json
 from dataclasses import replace
@@ -6,12 +5,12 @@ from dataclasses import replace
 import pytest
 from pair_recipes import recipe
 from PIL import Image, ImageDraw
+from vira_sets import write_set
 
 from visir.errors import ModelError
 from visir.train.pair_recipe import PairData
 from visir.train.sources import is_held, open_source
 from visir.train.stages import PairRun
-from visir.vira.dataset import Row, write_images, write_rows
 
 
 def page(number):
@@ -26,37 +25,8 @@ def page(number):
 def folder(tmp_path_factory):
     """A VIRA set of 60 pages from 60 documents, with captions and questions about the page before."""
     place = tmp_path_factory.mktemp("vira") / "tiny"
-    pages = [page(number) for number in range(60)]
-    names = [hashlib.blake2b(data, digest_size=16).hexdigest() for data in pages]
-    blank = {"domain": "charts", "language": "en", "title": "", "text": "", "words": [], "boxes": [], "composed": False, "licence": "CC0"}
-    images = [
-        {**blank, "id": name, "image": {"bytes": data, "path": ""}, "width": 120, "height": 160, "key": f"p{number}",
-         "document": f"d{number}", "phash": bytes(32), "evidence": "{}"}
-        for number, (name, data) in enumerate(zip(names, pages, strict=True))
-    ]  # fmt: skip
-    write_images(place / "images" / "charts-00000.parquet", images, {})
-    rows = {
-        kind: [
-            Row(
-                f"{kind}{n}",
-                kind,
-                "charts",
-                f"d{n}",
-                "en",
-                f"page {n}",
-                names[n - 1] if kind == "sq2s" else "",
-                names[n],
-                "",
-                (names[n - 2],),
-                "structure",
-            )
-            for n in range(60)
-        ]
-        for kind in ("caption", "sq2s")
-    }
-    for kind, some in rows.items():
-        write_rows(place / "rows" / f"{kind}-00000.parquet", some, {})
-    return place
+    numbers = range(60)
+    return write_set(place, [page(number) for number in numbers], (120, 160), [f"page {number}" for number in numbers], ("caption", "sq2s"))
 
 
 def test_a_set_is_split_by_document(folder):

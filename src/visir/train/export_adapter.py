@@ -6,18 +6,17 @@ Written is ``adapter.npz``: the low-rank adapters that the run trained, in 16 bi
 and in ``config.json`` how the new cosines are read, and what made them. The run must have been one with ``lora``, finished.
 """
 
-import argparse
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from visir.errors import ModelError, VisirError
+from visir.errors import ModelError
 from visir.train.checkpoint import load_split
+from visir.train.command import run_on_folders
 from visir.train.export_mini import write_config
 
 _LAYER = re.compile(r"encoder\.(layer\..+)\.lora_([AB])\.")
@@ -54,17 +53,5 @@ def adapters_of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def main() -> None:
-    """Export from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder of the run")
-    parser.add_argument("folder", type=Path, help="folder of unise-mini")
-    options = parser.parse_args()
-    try:
-        export_adapter(options.run, options.folder)
-    except VisirError as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run_on_folders(export_adapter, __doc__, [("run", "folder of the run"), ("folder", "folder of unise-mini")])

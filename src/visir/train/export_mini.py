@@ -7,11 +7,9 @@ int8 by row), ``letters.npz`` (the letter head, int8 by row), ``lexicon.txt`` (w
 vectors, int8) and ``config.json``.
 """
 
-import argparse
 import hashlib
 import json
 import re
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -24,8 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from visir.errors import VisirError
 from visir.train.checkpoint import load_split
+from visir.train.command import run_on_folders
 from visir.train.reading_eval import load_model
 from visir.unise.mini import MiniTower, to_input
 from visir.unise.words import fold_word
@@ -187,18 +185,5 @@ def _digest(path: Path) -> str:
     return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
-def main() -> None:
-    """Export from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder of the run")
-    parser.add_argument("folder", type=Path, help="where the files go")
-    parser.add_argument("--pack", type=Path, default=Path("data/practice.zip"), help="the practice pack")
-    options = parser.parse_args()
-    try:
-        export_run(options.run, options.folder, options.pack)
-    except VisirError as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run_on_folders(export_run, __doc__, [("run", "folder of the run"), ("folder", "where the files go")], pack=True)

@@ -6,9 +6,7 @@ The weights are the exported ones, in 8 bits. Batch norms, which the export fold
 pages. What was not exported begins anew.
 """
 
-import argparse
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from visir.errors import ModelError, VisirError
+from visir.errors import ModelError
 from visir.train.checkpoint import save_split
+from visir.train.command import run_on_folders
 from visir.train.reading import ReadingModel
 from visir.train.recipe import Recipe
 from visir.unise.mini import MiniConfig, to_input
@@ -99,18 +98,5 @@ def restore(folder: Path, run: Path, pack_path: Path) -> None:
     save_split(run, "weights", weights, meta, half=True)
 
 
-def main() -> None:
-    """Restore from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="an exported model")
-    parser.add_argument("run", type=Path, help="folder of the run that is made")
-    parser.add_argument("--pack", type=Path, default=Path("data/practice.zip"), help="the practice pack")
-    options = parser.parse_args()
-    try:
-        restore(options.folder, options.run, options.pack)
-    except VisirError as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run_on_folders(restore, __doc__, [("folder", "an exported model"), ("run", "folder of the run that is made")], pack=True)

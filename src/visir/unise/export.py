@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-_MAX_TOKENS = 256
+MAX_TOKENS = 256
+"""Tokens of a text that count, in all-MiniLM-L6-v2 and in what is trained from it."""
 _OPSET = 18
 
 
@@ -58,9 +59,9 @@ def export_text_encoder(model: Path, folder: Path, name: str) -> None:
     config = {
         "kind": "text-onnx",
         "name": name,
-        "revision": hashlib.blake2b((folder / "model.onnx").read_bytes(), digest_size=8).hexdigest() + f"-{_MAX_TOKENS}",
+        "revision": hashlib.blake2b((folder / "model.onnx").read_bytes(), digest_size=8).hexdigest() + f"-{MAX_TOKENS}",
         "dim": encoder.config.hidden_size,
-        "max_tokens": _MAX_TOKENS,
+        "max_tokens": MAX_TOKENS,
         "calibration": {"text": (0.4, 0.08), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

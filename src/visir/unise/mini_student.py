@@ -23,11 +23,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertModel
 
+from visir.unise.export import MAX_TOKENS
 from visir.unise.reading import PageReader
 from visir.unise.wordpiece import WordPiece
 
-MAX_TOKENS = 256
-"""Tokens of a text that count, as in all-MiniLM-L6-v2; what ships is made to the same measure."""
 _READER, _ENCODER = "reader", "encoder"
 
 
@@ -99,8 +98,7 @@ class ReadingEncoder(InputModule):
         return cls(folder / _ENCODER, folder / _READER)
 
     def _encode(self, part: str | Image.Image) -> list[int]:
-        text = part if isinstance(part, str) else self._read(part)
-        return [self._tokens.start, *self._tokens(text[: 20 * MAX_TOKENS])[: MAX_TOKENS - 2], self._tokens.end]
+        return self._tokens.sentence(part if isinstance(part, str) else self._read(part), MAX_TOKENS)
 
     def _read(self, picture: Image.Image) -> str:
         if self._remembered is None:

@@ -74,9 +74,7 @@ class TextEmbedder:
     def _encode(self, texts: Sequence[str]) -> Vectors:
         vectors = np.zeros((len(texts), self.dim), np.float32)
         for number, text in enumerate(texts):
-            # Characters bound the tokenizer's work: no vocabulary makes a token out of more than some twenty.
-            tokens = self._tokens(text[: self._max_tokens * 20])[: self._max_tokens - 2]
-            ids = np.array([[self._tokens.start, *tokens, self._tokens.end]], np.int64)
+            ids = np.array([self._tokens.sentence(text, self._max_tokens)], np.int64)
             # One by one: activations are quantised over the whole input, so a text's vector would depend on its neighbours.
             vectors[number] = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids), **self._adapters})[0][0]
         return vectors

@@ -25,6 +25,11 @@ class WordPiece:
         """Return the ids of the text's tokens, without start and end."""
         return [number for word in _words(text) for number in self._pieces(word)]
 
+    def sentence(self, text: str, most: int) -> list[int]:
+        """Return the ids of at most ``most`` tokens, start and end among them: a text as a sentence encoder takes it."""
+        # Characters bound the work: no vocabulary makes a token out of more than some twenty.
+        return [self.start, *self(text[: 20 * most])[: most - 2], self.end]
+
     def _cut(self, word: str) -> tuple[int, ...]:
         if len(word) > _MAX_WORD:
             return (self._unknown,)
