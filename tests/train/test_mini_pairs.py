@@ -121,7 +121,11 @@ def test_runs_that_cannot_be_exported_are_told(run, shipped, tmp_path):
 
 
 def test_encoders_that_are_not_there_are_told(tmp_path):
-    for change, reason in (("model.encoder=nowhere", "no text encoder"), ("model.base=nowhere", "is none")):
+    for change, reason in (
+        ("model.encoder=nowhere", "no text encoder"),
+        ("model.base=nowhere", "is none"),
+        ("model.fusion=sum-raw", "choose sum or learned"),
+    ):
         with pytest.raises(ModelError, match=reason):
             run_recipe("unise-mini-pairs", tmp_path, [change, 'data.sources=["shapes"]'], smoke=True)
 

@@ -1,18 +1,19 @@
 import numpy as np
 import pytest
 
+from visir.screenshot import Screenshot
 from visir.train.pairs import PairBatches
 from visir.train.shapes import shapes
 
 
-def drawn(sets, steps=9, part=(0, 1), negatives=2, seed=3, batch=8):
+def drawn(sets, steps=9, part=(0, 1), negatives=2, seed=3, batch=8, mined=True):
     seen = []
 
     def preprocess(inputs, instruction):
         seen.append((inputs, instruction))
         return {}
 
-    return PairBatches(sets, [1.0] * len(sets), steps, batch, negatives, seed, preprocess, part), seen
+    return PairBatches(sets, [1.0] * len(sets), steps, batch, negatives, seed, preprocess, part, mined), seen
 
 
 def test_every_pair_comes_once_before_any_comes_again():
@@ -65,6 +66,20 @@ def test_random_screenshots_fill_up_where_negatives_are_few():
     batches, seen = drawn([captions], negatives=2)
     assert len(batches[0].keys) == 24
     assert len(seen[1][0]) == 24
+
+
+def test_mined_negatives_can_be_left_for_random_ones():
+    [composed] = [pairs for pairs in shapes("train") if pairs.kind == "sq2s"]
+    shares = []
+    for mined in (True, False):
+        batches, seen = drawn([composed], negatives=2, mined=mined)
+        own = [composed.pairs[row] for row in batches.rows(0)[1]]
+        assert len(batches[0].keys) == 24
+        wanted = [{Screenshot(composed.images[key]).image.tobytes() for key in pair.negatives} for pair in own]
+        given = [document.tobytes() for document in seen[1][0][8:]]
+        shares.append(np.mean([given[place] in wanted[place // 2] for place in range(16)]))
+    assert shares[0] == 1
+    assert shares[1] < 0.5
 
 
 def test_no_page_is_in_both_splits():

@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from visir.errors import ModelError
 from visir.train.pair_recipe import PairData
 from visir.train.sources import is_held, open_source
 from visir.train.stages import PairRun
+from visir.vira.dataset import Dataset, Row, write_rows
 
 
 def page(number):
@@ -44,6 +46,20 @@ def test_a_set_is_split_by_document(folder):
     assert composed.images[pair.picture] == page((number - 1) % 60)
     assert composed.images[pair.negatives[0]] == page((number - 2) % 60)
     assert composed.query(pair).image.image.size == (120, 160)
+
+
+def test_domains_are_left_out(folder, tmp_path):
+    place = tmp_path / "both"
+    shutil.copytree(folder, place)
+    news = [
+        Row(f"n{n}", "caption", "news", f"n{n}", "en", f"news {n}", "", Dataset(folder).images[n], "", (), "structure") for n in range(40)
+    ]
+    write_rows(place / "rows" / "caption-00001.parquet", news, {})
+    every, some = (open_source(str(place), "train", left)[0] for left in ((), ("news",)))
+    assert {pair.text.split()[0] for pair in every.pairs} == {"page", "news"}
+    assert some.pairs == open_source(str(folder), "train")[0].pairs
+    with pytest.raises(ModelError, match="left out"):
+        open_source(str(folder), "train", ("charts",))
 
 
 def test_stages_learn_from_a_set_the_same_with_workers(folder, tmp_path):

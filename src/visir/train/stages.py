@@ -66,8 +66,10 @@ class PairRun:
         self.recipe, self.folder, self.device = recipe, folder, torch.device(device)
         self.part = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         folder.mkdir(parents=True, exist_ok=True)
-        self.sets = [pairs for source in recipe.data.sources for pairs in open_source(source, "train")]
-        self.held = [pairs for source in recipe.data.sources for pairs in open_source(source, "held")]
+        data = recipe.data
+        self.sets, self.held = (
+            [pairs for source in data.sources for pairs in open_source(source, split, data.leave_out)] for split in ("train", "held")
+        )
         if self.part[0]:
             dist.barrier()  # the first process makes or fetches the model, the others find it there
         self.model = open_student(recipe.model, folder).to(self.device)
@@ -112,7 +114,7 @@ class PairRun:
         if stage.batch % self.part[1]:
             raise ModelError(f"a batch of {stage.batch} cannot be shared by {self.part[1]} processes")
         return PairBatches(
-            chosen, weights, stage.steps, stage.batch, stage.negatives, data.seed + 7919 * number, self._preprocess, self.part
+            chosen, weights, stage.steps, stage.batch, stage.negatives, data.seed + 7919 * number, self._preprocess, self.part, stage.mined
         )
 
     def update(self, batch: PairBatch) -> dict[str, float]:

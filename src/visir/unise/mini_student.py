@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import InputModule
 from sentence_transformers.sentence_transformer.modules import Normalize
@@ -23,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertModel
 
+from visir.unise.clip import FUSION_FILE, Fusion, LearnedFusion
 from visir.unise.export import MAX_TOKENS
 from visir.unise.reading import PageReader
 from visir.unise.wordpiece import WordPiece
@@ -37,15 +39,27 @@ class ReadingEncoder(InputModule):
         encoder: folder of a BERT checkpoint with its ``vocab.txt``.
         reader: folder of unise-mini, or of its files that read.
         remembered: a file that keeps what was read, so that no picture is read twice; made if missing.
+        fusion: how a picture and a text become one vector: ``sum`` or ``learned``; see `visir.unise.clip`.
     """
 
-    def __init__(self, encoder: Path, reader: Path, remembered: Path | None = None) -> None:
+    def __init__(self, encoder: Path, reader: Path, remembered: Path | None = None, fusion: Fusion = "sum") -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.model = BertModel.from_pretrained(encoder, add_pooling_layer=False, use_safetensors=True, dtype=torch.float32)
+        # A short training needs no dropout, which takes two thirds of its time on a processor; so does not this attention.
+        self.model = BertModel.from_pretrained(
+            encoder, add_pooling_layer=False, use_safetensors=True, dtype=torch.float32, attn_implementation="eager",
+            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        )  # fmt: skip
+        self.mixer = LearnedFusion(self.get_embedding_dimension()) if fusion == "learned" else None
         self._vocabulary, self._reader_folder = encoder / "vocab.txt", reader
         self._tokens = WordPiece(self._vocabulary)
         self._reader = PageReader(reader, json.loads((reader / "config.json").read_text(encoding="utf-8"))["pixels"])
-        self._remembered = _Readings(remembered) if remembered else None
+        self._remembered: _Readings | None = None
+        if remembered:
+            self.remember(remembered)
+
+    def remember(self, readings: Path) -> None:
+        """Keep what is read from now on in a file, and take from it what was read before; it is made if missing."""
+        self._remembered = _Readings(readings)
 
     @property
     def modalities(self) -> list[Any]:
@@ -81,7 +95,11 @@ class ReadingEncoder(InputModule):
         weight = seen.unsqueeze(2).to(hidden.dtype)
         vectors = F.normalize((hidden * weight).sum(1).float() / weight.sum(1).float(), dim=1)
         placed = vectors.new_zeros(*there.shape, vectors.shape[1]).masked_scatter(there.unsqueeze(2), vectors)
-        features["sentence_embedding"] = placed.sum(1)
+        joined = placed.sum(1)
+        if self.mixer is not None and there.shape[1] > 1:
+            text, image = placed.unbind(1)
+            joined = torch.where(there.all(1, keepdim=True), self.mixer(image, text), joined)
+        features["sentence_embedding"] = joined
         return features
 
     def save(self, output_path: str, *_: Any, **__: Any) -> None:
@@ -90,12 +108,18 @@ class ReadingEncoder(InputModule):
         self.model.save_pretrained(encoder)
         shutil.copyfile(self._vocabulary, encoder / "vocab.txt")
         shutil.copytree(self._reader_folder, reader, dirs_exist_ok=True)
+        if self.mixer is not None:
+            save_file(self.mixer.state_dict(), Path(output_path, FUSION_FILE))
 
     @classmethod
     def load(cls, model_name_or_path: str, *_: Any, **__: Any) -> Self:
         """Load what `save` wrote."""
         folder = Path(model_name_or_path)
-        return cls(folder / _ENCODER, folder / _READER)
+        weights = folder / FUSION_FILE
+        made = cls(folder / _ENCODER, folder / _READER, fusion="learned" if weights.is_file() else "sum")
+        if made.mixer is not None:
+            made.mixer.load_state_dict(load_file(weights))
+        return made
 
     def _encode(self, part: str | Image.Image) -> list[int]:
         return self._tokens.sentence(part if isinstance(part, str) else self._read(part), MAX_TOKENS)
@@ -142,16 +166,17 @@ def _parts(value: Any) -> list[str | Image.Image]:
     return [value["text"], value["image"]] if isinstance(value, dict) else [value]
 
 
-def unise_mini(reader: Path, encoder: Path, remembered: Path | None = None, **choices: Any) -> SentenceTransformer:
+def unise_mini(reader: Path, encoder: Path, remembered: Path | None = None, fusion: Fusion = "sum", **choices: Any) -> SentenceTransformer:
     """Make a unise-mini that can be trained.
 
     Args:
         reader: see `ReadingEncoder`.
         encoder: see `ReadingEncoder`.
         remembered: see `ReadingEncoder`.
+        fusion: see `ReadingEncoder`.
         choices: as for `SentenceTransformer`.
     """
-    return SentenceTransformer(modules=[ReadingEncoder(encoder, reader, remembered), Normalize()], **choices)
+    return SentenceTransformer(modules=[ReadingEncoder(encoder, reader, remembered, fusion), Normalize()], **choices)
 
 
 def load_mini(folder: Path, **choices: Any) -> SentenceTransformer:
