@@ -2,7 +2,7 @@
 
     python -m visir.train.export_adapter runs/pairs src/visir/unise/weights/unise-mini
 
-Written is ``adapter.npz``: the low-rank adapters that the run trained, in 16 bits, by the names that the shared text encoder knows them by;
+Written is ``adapter.npz``: the low-rank adapters that the run trained, in 8 bits with a scale each, by the names that the shared text encoder knows them by;
 and in ``config.json`` how the new cosines are read, and what made them. The run must have been one with ``lora``, finished.
 """
 
@@ -37,7 +37,10 @@ def export_adapter(run: Path, folder: Path) -> None:
     adapters = adapters_of(tensors)
     if not adapters:
         raise ModelError(f"{run}: trained no adapters of a text encoder; its recipe needs model.encoder and model.lora")
-    arrays: dict[str, Any] = {name: value.numpy().astype(np.float16) for name, value in adapters.items()}
+    arrays: dict[str, Any] = {}
+    for name, value in adapters.items():
+        scale = max(float(value.abs().max()), 1e-9) / 127
+        arrays[name], arrays[f"scale.{name}"] = np.round(value.numpy() / scale).astype(np.int8), np.float32(scale)
     np.savez_compressed(folder / "adapter.npz", **arrays)
     facts = json.loads(made.read_text(encoding="utf-8"))
     write_config(folder, adapter="adapter.npz", calibration=facts["calibration"], text_made_by=facts["made"])

@@ -3,7 +3,7 @@
     python -m visir.train.export_mini runs/mini src/visir/unise/weights/unise-mini --pack data/practice.zip
 
 Written are ``tower.onnx`` (static int8, weights by channel, scales found on practice pages), ``ngrams.npz`` (the table of letter n-grams,
-int8 by row), ``letters.npz`` (the letter head, int8 by row), ``lexicon.txt`` (words and how often they are written), ``lexicon.npy`` (their
+int8 by row), ``letters.npz`` (the letter head, int8 by row), ``lexicon.txt`` (words and how often they are written), ``lexicon.npz`` (their
 vectors, int8) and ``config.json``.
 """
 
@@ -156,7 +156,7 @@ def export_run(run: Path, folder: Path, pack_path: Path) -> None:
     lines = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     with torch.no_grad():
         looks = model.encoder([word for word, _ in lines]).numpy()
-    np.save(folder / "lexicon.npy", np.round(127 * looks).astype(np.int8))
+    np.savez_compressed(folder / "lexicon.npz", looks=np.round(127 * looks).astype(np.int8))
     (folder / "lexicon.txt").write_text("".join(f"{word}\t{count}\n" for word, count in lines), encoding="utf-8")
     made = {"steps": meta["step"], "pages": meta["pages"], "model": meta["model"], "pack": _digest(pack_path), "commit": code_version()}
     write_config(folder, pixels=meta["model"]["pixels"], made_by=made)
@@ -167,7 +167,7 @@ def write_config(folder: Path, **changes: Any) -> None:
     path = folder / "config.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else _NEW
     state = hashlib.blake2b(digest_size=8)
-    for name in sorted(other.name for other in folder.iterdir() if other.suffix in (".onnx", ".npz", ".npy", ".txt")):
+    for name in sorted(other.name for other in folder.iterdir() if other.suffix in (".onnx", ".npz", ".txt")):
         state.update(_content(folder / name))
     config = {**before, **changes, "revision": state.hexdigest()}
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -19,7 +19,7 @@ class Lexicon:
     """Words with their vectors; a word that is in no lexicon has a vector too, made of its letters.
 
     Args:
-        folder: holds ``ngrams.npz``, ``lexicon.npy`` and ``lexicon.txt``, as written by `visir.train.export_mini`.
+        folder: holds ``ngrams.npz``, ``lexicon.npz`` and ``lexicon.txt``, as written by `visir.train.export_mini`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,7 +53,8 @@ class Lexicon:
     @cached_property
     def _lexicon_vectors(self) -> Floats:
         """Transposed, times `_SHARPNESS`, and below them the words' shares: one product gives the scores."""
-        looks = np.load(self._folder / "lexicon.npy").astype(np.float32)
+        with np.load(self._folder / "lexicon.npz") as file:
+            looks = file["looks"].astype(np.float32)
         looks *= _SHARPNESS / np.linalg.norm(looks, axis=1, keepdims=True)
         return np.ascontiguousarray(np.concatenate([looks, self._lexicon[1][:, None]], 1).T)
 

@@ -87,7 +87,7 @@ def _open_adapters(path: Path | None, session: Any) -> dict[str, Vectors]:
         return {name: np.zeros([side if isinstance(side, int) else 1 for side in shape], np.float32) for name, shape in wanted.items()}
     try:
         with np.load(path) as file:
-            return {name: np.asarray(file[name], np.float32) for name in wanted}
+            return {name: np.asarray(file[name] * file[f"scale.{name}"], np.float32) for name in wanted}
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path} is missing or damaged: {error}; install visir again") from error
 

@@ -71,7 +71,7 @@ class PageReader:
     """Sees words on pictures, and knows the vectors of words that are written.
 
     Args:
-        folder: holds ``tower.onnx``, ``ngrams.npz``, ``lexicon.npy`` and ``lexicon.txt``, as written by `visir.train.export_mini`.
+        folder: holds ``tower.onnx``, ``ngrams.npz``, ``lexicon.npz`` and ``lexicon.txt``, as written by `visir.train.export_mini`.
         pixels: area in pixels that a page is brought to.
     """
 
