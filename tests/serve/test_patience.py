@@ -8,6 +8,8 @@ import anyio
 import pytest
 
 from visir.serve.guard import Guard, Keys
+from visir.serve.options import ServeOptions
+from visir.serve.run import listen
 
 
 def test_a_body_that_grows_without_end_is_cut_off(server):
@@ -20,6 +22,11 @@ def test_a_body_that_grows_without_end_is_cut_off(server):
                 raw.sendall(piece)
                 sent += 1
         assert 30 < sent < 200, "a body may have 32 MB"
+
+
+def test_the_body_of_an_answer_does_not_wait_for_the_client_to_confirm_its_head():
+    with listen(ServeOptions(port=0)) as door, socket.create_connection(door.getsockname()[:2]), door.accept()[0] as ours:
+        assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.slow

@@ -25,7 +25,6 @@ from visir.unise.words import Floats
 
 _CANDIDATES = 50
 _SNIPPET_WORDS = 32
-_UNSPACED_PAIR = re.compile(r"(?<=[\u3040-\u9fff]) (?=[\u3040-\u9fff])")
 _TOKEN = re.compile(r"\w+")
 
 
@@ -205,8 +204,10 @@ def _telling_tokens(text: str) -> tuple[str, ...]:
 @lru_cache(50_000)
 def tokens_of(text: str) -> tuple[str, ...]:
     """Return the words of a text as they are compared: lower case, without accents and punctuation."""
-    plain = unicodedata.normalize("NFD", text.casefold())
-    return tuple(_TOKEN.findall("".join(letter for letter in plain if unicodedata.category(letter) != "Mn")))
+    plain = text.casefold()
+    if not plain.isascii():
+        plain = "".join(letter for letter in unicodedata.normalize("NFD", plain) if unicodedata.category(letter) != "Mn")
+    return tuple(_TOKEN.findall(plain))
 
 
 def _snippet(words: Sequence[str], found: Sequence[bool]) -> tuple[str, tuple[tuple[int, int], ...]]:
@@ -222,13 +223,18 @@ def _snippet(words: Sequence[str], found: Sequence[bool]) -> tuple[str, tuple[tu
     marks: list[tuple[int, int]] = []
     length = 0
     for number in range(best, min(best + _SNIPPET_WORDS, len(words))):
-        joined = bool(pieces) and not _UNSPACED_PAIR.search(f"{words[number - 1]} {words[number]}")
+        joined = bool(pieces) and not (_is_unspaced(words[number - 1][-1]) and _is_unspaced(words[number][0]))
         piece = (" " if joined else "") + words[number]
         if found[number]:
             marks.append((length + len(piece) - len(words[number]), length + len(piece)))
         pieces.append(piece)
         length += len(piece)
     return "".join(pieces), tuple(marks)
+
+
+def _is_unspaced(letter: str) -> bool:
+    """Say whether a letter is of a script that parts no words: Chinese or Japanese."""
+    return "\u3040" <= letter <= "\u9fff"
 
 
 def _box(box: np.ndarray) -> Box:

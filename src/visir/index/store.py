@@ -183,6 +183,7 @@ class Store:
         except (ValueError, OSError, RuntimeError) as error:
             raise StoreError(f"{folder} is damaged ({str(error).splitlines()[0][:120]}): delete the folder and index again") from error
         self._live: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
+        self._indexed: frozenset[str] = frozenset()
 
     @classmethod
     def create(cls, folder: Path, model: dict[str, Any]) -> "Store":
@@ -291,7 +292,7 @@ class Store:
 
     def nearest(self, vector: NDArray[np.float32], count: int, where: str | None = None) -> pa.Table:
         """Return the nearest pages as columns ``_rowid``, ``edition``, ``page`` and ``_distance`` (1 - cosine), nearest first."""
-        query = self._pages.search(vector, query_type="vector").distance_type("cosine").with_row_id(True)
+        query = self._pages.search(vector, "vector", query_type="vector").distance_type("cosine").with_row_id(True)
         query = query.select(["edition", "page", "_distance"]).limit(count)
         if where:
             query = query.where(where, prefilter=True)
@@ -313,9 +314,11 @@ class Store:
             return query.to_arrow()
 
     def pages_by_row(self, rows: Sequence[int]) -> list[dict[str, Any]]:
-        """Return whole pages by their row ids, in the order asked for; rows that are gone are left out."""
-        found = self._pages.take_row_ids(list(rows)).with_row_id().to_arrow().to_pylist()
-        by_row = {row["_rowid"]: row for row in found}
+        """Return whole pages by their row ids, in the order asked for, vectors as arrays; rows that are gone are left out."""
+        found = self._pages.take_row_ids(list(rows)).with_row_id().to_arrow()
+        column = found["vector"].combine_chunks()
+        vectors = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+        by_row = {row["_rowid"]: {**row, "vector": vector} for row, vector in zip(found.drop(["vector"]).to_pylist(), vectors, strict=True)}
         return [by_row[row] for row in rows if row in by_row]
 
     def scan_pages(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
@@ -332,11 +335,11 @@ class Store:
 
     def _picture_folder(self, edition: int) -> Path:
         # Two levels: a file system dislikes a hundred thousand folders in one.
-        return self.folder / "pictures" / f"{edition % 256:02x}" / f"{edition:x}"
+        return Path(f"{self.folder}/pictures/{edition % 256:02x}/{edition:x}")
 
     def picture(self, edition: int, page: int) -> Path:
         """Return where the picture of a page is kept."""
-        return self._picture_folder(edition) / f"{page}.jpg"
+        return Path(f"{self._picture_folder(edition)}/{page}.jpg")
 
     def put_picture(self, edition: int, shot: Screenshot) -> None:
         """Keep the picture of a page."""
@@ -469,7 +472,10 @@ class Store:
         _persist(lambda: self._pages.create_index(column, config=config, replace=True))
 
     def _has_index(self, column: str) -> bool:
-        return any(column in index.columns for index in self._pages.list_indices())
+        # An index that was made is only ever replaced, so that its being there need not be asked twice.
+        if column not in self._indexed:
+            self._indexed = frozenset(name for index in self._pages.list_indices() for name in index.columns)
+        return column in self._indexed
 
 
 def _words_index() -> FTS:

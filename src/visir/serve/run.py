@@ -97,11 +97,15 @@ def listen(options: ServeOptions, any_port: bool = False) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
-        return socket.create_server((options.host, options.port), family=family, backlog=_CONNECTIONS)
+        sock = socket.create_server((options.host, options.port), family=family, backlog=_CONNECTIONS)
     except OSError as error:
-        if any_port:
-            return socket.create_server((options.host, 0), family=family, backlog=_CONNECTIONS)
-        raise ServeError(f"{options.host}:{options.port} cannot be listened on ({error.strerror}): name another with --port") from error
+        if not any_port:
+            raise ServeError(f"{options.host}:{options.port} cannot be listened on ({error.strerror}): name another with --port") from error
+        sock = socket.create_server((options.host, 0), family=family, backlog=_CONNECTIONS)
+    # Connections inherit it. Otherwise the body of an answer waits up to 40 ms until the client has confirmed the head, since asyncio
+    # only sees to it on sockets that name their protocol.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def address_of(sock: socket.socket) -> str:
