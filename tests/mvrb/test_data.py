@@ -185,10 +185,9 @@ def test_an_empty_or_missing_file_is_named(tmp_path, file):
     path.write_text("\n")
     with pytest.raises(BenchmarkError, match=rf"{file} is empty"):
         Benchmark(tmp_path).task(DOCUMENTS)
-    if file == "corpus.jsonl":
-        path.unlink()
-        with pytest.raises(BenchmarkError, match=r"has no corpus\.jsonl beside it"):
-            Benchmark(tmp_path)
+    path.unlink()
+    with pytest.raises(BenchmarkError, match=rf"has no {file} beside it"):
+        Benchmark(tmp_path)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):

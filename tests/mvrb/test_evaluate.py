@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from visir.cli.main import app
 from visir.errors import BenchmarkError, ModelError
-from visir.mvrb.baselines import load_retriever
+from visir.mvrb.baselines import check_names, load_retriever
 from visir.mvrb.baselines.embedding import EmbeddingRetriever
 from visir.mvrb.baselines.regions import RegionRetriever
 from visir.mvrb.cache import Cache, key_of
@@ -134,7 +135,7 @@ def test_a_benchmark_that_changed_since_is_not_shown(tmp_path):
     queries.write_text("".join(queries.read_text().splitlines(keepends=True)[:2]))
     with pytest.raises(BenchmarkError, match="benchmark has changed since it was measured: measure again"):
         write([result], tmp_path / "report")
-    queries.unlink()
+    shutil.rmtree(queries.parent)
     with pytest.raises(BenchmarkError, match="has no task Screenshot_QA/wiki-qa"):
         write([result], tmp_path / "report")
 
@@ -188,6 +189,33 @@ def test_a_file_where_results_should_go_is_told_before_anything_is_computed(verb
     told = CliRunner().invoke(typer.main.get_command(app), [*verb, "-o", str(place)])
     assert told.exit_code == 2
     assert "is a file" in told.output
+
+
+@pytest.mark.parametrize("name", ["ocr-bm26", "unise-mini:vektor", "rapidocr-nothing", "./nowhere"])
+def test_a_name_that_is_no_model_is_told_before_any_other_is_measured(name, tmp_path):
+    with pytest.raises(ModelError, match=r"there is no model .* choose one of random, grey, ocr-bm25, rapidocr-bm25, text, unise-mini"):
+        check_names(["random", name])
+    check_names(["random", "unise-mini:vector", "text", "rapidocr-text", "bm25", "owner/model", str(tmp_path)])
+    told = CliRunner().invoke(
+        typer.main.get_command(app), ["eval", str(write_benchmark(tmp_path / "set")), "--model", "random", "--model", name]
+    )
+    assert isinstance(told.exception, ModelError)
+    assert "random:" not in told.output
+
+
+@pytest.mark.parametrize("words", [["eval", "DIR"], ["report", "."], ["experiment", "chart", "DIR"]])
+def test_without_the_extra_it_is_named(words, tmp_path):
+    code = "import sys\nsys.modules['ir_measures'] = None\nfrom visir.cli.main import main\nmain()"
+    told = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=tmp_path)
+    assert told.returncode == 2
+    assert "visir[eval]" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_results_that_are_not_there_are_told(tmp_path):
+    told = CliRunner().invoke(typer.main.get_command(app), ["report", str(tmp_path / "nowhere")])
+    assert isinstance(told.exception, BenchmarkError)
+    assert "there is no" in str(told.exception)
 
 
 def test_the_cache_keeps_what_was_computed_before_a_failure(tmp_path):

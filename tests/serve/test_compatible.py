@@ -84,3 +84,17 @@ def test_rerank_orders_texts_pictures_pages_and_parts_of_pages(server, picture, 
     bread = str(shelf / "bread.pdf")
     regions = [{"uri": bread, "page": 1}, {"uri": bread, "page": 2, "box": [0, 0, 1, 0.2]}, {"image": picture}]
     assert asked.rerank("steam makes the crust crackle", regions, top_n=1)[0][0] == 1
+
+
+def test_rerank_looks_for_the_words_too(server):
+    # To the vectors, both mean nearly the same.
+    documents = ["a quill pen is made of a feather", "the heron Quillfeather stands by the river"]
+    (best, high), (_, low) = server.client().rerank("quillfeather", documents)
+    assert best == 1
+    assert high > low + 0.3
+
+
+def test_rerank_takes_a_picture_with_words(server, picture):
+    documents = [{"image": picture}, "black answers with the c pawn"]
+    for text in ("", "with less salt"):
+        assert server.client().rerank({"image": picture, "text": text}, documents)[0][0] == 0

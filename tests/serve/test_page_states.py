@@ -38,6 +38,10 @@ def test_weak_hits_are_set_apart(page):
         "(line) => [...document.querySelectorAll('.hit')].map((hit) => [Boolean(hit.compareDocumentPosition(line) & 4), Number(hit.querySelector('.score').textContent.replace('score ', ''))])"
     )
     assert all((score >= 20) == first for first, score in before)
+    expect(page.locator("#end")).to_have_text("That is all.")
+    page.goto("/?q=rye+starter")
+    expect(page.locator("#end")).to_have_text("That is all above a score of 15.")
+    assert all(float(score.replace("score", "")) >= 15 for score in page.locator(".hit .score").all_text_contents())
     page.goto("/?q=zzzzzz+qqqqq&weak=yes")
     expect(page.locator(".hit").first).to_be_visible()
     expect(line).to_contain_text("Nothing fits well")

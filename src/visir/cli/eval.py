@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from visir.cli.common import JsonOption, print_json, say
+from visir.cli.common import JsonOption, missing_extra, print_json, say
 
 TaskOption = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="Only tasks whose names hold this; repeatable.")]
 CacheOption = Annotated[Path | None, typer.Option("--cache", metavar="FILE", help="Where vectors are kept (else your cache folder).")]
@@ -33,20 +33,26 @@ def eval(
     Prints Recall@1 and its 95 % interval by meta-task and task. With several models, also how likely chance alone would part
     each from the first; with --json, one object holds them all.
     """
-    from visir.mvrb.baselines import load_retriever
     from visir.mvrb.cache import Cache
     from visir.mvrb.data import Benchmark
-    from visir.mvrb.evaluate import evaluate, paired_test, prepare
     from visir.mvrb.hub import find_benchmark
-    from visir.mvrb.report import save, table
     from visir.unise.embedder import DEFAULT_MODEL
 
+    try:
+        from visir.mvrb.baselines import check_names, load_retriever
+        from visir.mvrb.evaluate import evaluate, paired_test, prepare
+        from visir.mvrb.report import save, table
+    except ImportError as error:
+        raise missing_extra("eval", error) from error
+
+    names = model or [DEFAULT_MODEL]
+    check_names(names)
     vectors = Cache(cache or default_cache())
     data = Benchmark(find_benchmark(benchmark, say), vectors)
     tasks = prepare(data, data.chosen(task or []), say)
-    say(f"measuring {len(tasks)} tasks of {benchmark}")
+    say(f"measuring {len(tasks)} {'task' if len(tasks) == 1 else 'tasks'} of {benchmark}")
     evaluations = []
-    for name in model or [DEFAULT_MODEL]:
+    for name in names:
         evaluations.append(evaluate(tasks, load_retriever(name, vectors, device), say))
         if output is not None:
             say(f"wrote {save(evaluations[-1], data.folder, output)}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from visir.cli.common import JsonOption, print_json, say
+from visir.cli.common import JsonOption, missing_extra, print_json, say
 from visir.cli.eval import CacheOption, DeviceOption, TaskOption, default_cache
 
 _NAMES = "chart, composed, cost, growth, held-out, languages, negatives, resolution, mteb"
@@ -49,9 +49,13 @@ def experiment(
         raise BenchmarkError(f"there is no experiment {name!r}: choose one of {_NAMES}")
     from visir.mvrb.cache import Cache
     from visir.mvrb.data import Benchmark
-    from visir.mvrb.experiments import EXPERIMENTS, Setting
     from visir.mvrb.hub import find_benchmark
     from visir.unise.embedder import DEFAULT_MODEL
+
+    try:
+        from visir.mvrb.experiments import EXPERIMENTS, Setting
+    except ImportError as error:
+        raise missing_extra("eval", error) from error
 
     vectors = Cache(cache or default_cache())
     setting = Setting(

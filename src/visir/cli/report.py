@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from visir.cli.common import say
+from visir.cli.common import missing_extra, say
 from visir.cli.eval import CacheOption, default_cache
 
 
@@ -23,8 +23,15 @@ def report(
     """Write measurements as a page to look at, and as Markdown."""
     from visir.errors import BenchmarkError
     from visir.mvrb.cache import Cache
-    from visir.mvrb.report import write
 
+    try:
+        from visir.mvrb.report import write
+    except ImportError as error:
+        raise missing_extra("eval", error) from error
+
+    for place in results:
+        if not place.exists():
+            raise BenchmarkError(f"there is no {place}: name what `visir eval DIR -o OUT` wrote")
     files = [file for place in results for file in (sorted(place.glob("*.json")) if place.is_dir() else [place])]
     if not files:
         raise BenchmarkError(f"no measurements in {', '.join(map(str, results))}: make some with `visir eval DIR -o OUT`")

@@ -24,6 +24,7 @@ from visir.mvrb.targets import Names, resolve
 from visir.mvrb.tasks import instruction_of, meta_task_of
 from visir.screenshot import Query, Screenshot
 
+_FILES = "query.jsonl", "corpus.jsonl"
 _HALF, _HALF_READ = re.compile(r"\\u[dD][89a-fA-F]"), re.compile("[\ud800-\udfff]")
 
 
@@ -141,10 +142,11 @@ class Benchmark:
         if not folder.is_dir():
             raise BenchmarkError(f"there is no folder {folder}")
         self._places: dict[str, Path] = {}
-        for path in sorted(folder.rglob("query.jsonl")):
-            if not (path.parent / "corpus.jsonl").exists():
-                raise BenchmarkError(f"{path} has no corpus.jsonl beside it")
-            self._places[self._name(path.parent)] = path.parent
+        for place in sorted({path.parent for name in _FILES for path in folder.rglob(name)}):
+            for name, other in zip(_FILES, reversed(_FILES), strict=True):
+                if not (place / name).exists():
+                    raise BenchmarkError(f"{place / other} has no {name} beside it")
+            self._places[self._name(place)] = place
         if not self._places:
             raise BenchmarkError(f"{folder} holds no tasks: Meta_Task/Sub_Task/query.jsonl with corpus.jsonl beside it were looked for")
         self._pictures = Pictures(folder, cache)
@@ -197,7 +199,10 @@ class Benchmark:
 
     def _row(self, text: str, picture: str, where: str, raw: dict[str, Any]) -> Row:
         if not text and not picture:
-            raise BenchmarkError(f"{where}: neither a text nor a picture")
+            given = ", ".join(map(repr, raw)) or "nothing"
+            raise BenchmarkError(
+                f"{where}: neither a text nor a picture: a query has q_text or q_image, a candidate image, text or content; here is {given}"
+            )
         return Row(text, picture, where, self._pictures, _text(raw, "language") or _text(raw, "lang"))
 
 

@@ -219,5 +219,5 @@ def _members(archive: Path) -> list[zipfile.ZipInfo]:
         raise BenchmarkError(f"{archive} is damaged: {error}; fetch it again") from error
     for info in members:
         if ".." in info.filename.replace("\\", "/").split("/") or info.filename.startswith(("/", "\\")):
-            raise BenchmarkError(f"{archive}: its entry {info.filename!r} leads out of the archive; it was made to do harm or by mistake")
+            raise BenchmarkError(f"{archive}: its entry {info.filename!r} leads out of the archive, by mistake or to do harm: leave it out")
     return members

@@ -1,6 +1,5 @@
 """The application: routes, limits, errors as one line each."""
 
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -46,10 +45,10 @@ def create_app(index: Index, options: ServeOptions, sources: Sequence[str] = ())
     metrics = Metrics()
     library = Library(index, options, metrics.batches.observe)
     jobs = Jobs(index.store.folder, library.state / "jobs", options.capture, options.queued_jobs, library.changed)
-    server = api.Server(library, jobs, options, metrics, Gate(_threads(), options.waiting), Gate(1, options.waiting // 4))
+    server = api.Server(library, jobs, options, metrics, Gate(options.waiting), Gate(options.waiting // 4, 1))
     _show_numbers(server)
 
-    agents, while_serving = _agents_routes(library, jobs, options)
+    agents, while_serving = _agents_routes(server)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -82,17 +81,14 @@ def create_app(index: Index, options: ServeOptions, sources: Sequence[str] = ())
     return app
 
 
-def _agents_routes(library: Library, jobs: Jobs, options: ServeOptions) -> tuple[list[BaseRoute], Callable[[], Any]]:
+def _agents_routes(server: api.Server) -> tuple[list[BaseRoute], Callable[[], Any]]:
     """Return the routes for agents, and what to keep entered while they serve; nothing where the SDK is not installed."""
     try:
         from visir.serve.mcp import http_routes
     except ImportError:
         return [], nullcontext
-    return http_routes(library, jobs, options.is_local and not options.token)
-
-
-def _threads() -> int:
-    return max(2, min(8, os.cpu_count() or 2))
+    options = server.options
+    return http_routes(server.library, server.jobs, server.searches, options.is_local and not options.token)
 
 
 def _show_numbers(server: api.Server) -> None:

@@ -5,7 +5,6 @@ An input is a text, a part (``{"type": "image_url", â€¦}``, ``{"type": "text", â
 """
 
 import base64
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -20,11 +19,11 @@ from visir.screenshot import Query, Screenshot
 from visir.serve.api import PROBLEMS, Here
 from visir.serve.library import Library
 from visir.serve.pictures import decode_picture
+from visir.serve.rerank import embed, weigh
 from visir.serve.schemas import BoxModel, Like, PageNumber, Uri
 from visir.unise.embedder import Vectors
 
 _MOST_INPUTS = 256
-_DOCUMENTS_AT_ONCE = 8
 Text = Annotated[str, Field(max_length=200_000)]
 
 
@@ -266,25 +265,14 @@ def _embed(library: Library, inputs: Sequence[tuple[str, str]], as_query: bool) 
         return library.embedder.encode_query([Query(text, shot) for (text, _), shot in zip(inputs, shots, strict=True)])
     if any(text and shot for (text, _), shot in zip(inputs, shots, strict=True)):
         raise QueryError("a document is a text or a picture; text and picture together are a query (input_type: query)")
-    return _documents(library, [shot or text for (text, _), shot in zip(inputs, shots, strict=True)])
-
-
-def _documents(library: Library, documents: Sequence[Screenshot | str]) -> Vectors:
-    # A few at a time: queries of others go between.
-    steps = range(0, len(documents), _DOCUMENTS_AT_ONCE)
-    return np.concatenate([library.embedder.encode_document(documents[at : at + _DOCUMENTS_AT_ONCE]) for at in steps])
+    return embed(library.embedder, [shot or text for (text, _), shot in zip(inputs, shots, strict=True)])
 
 
 def _rerank(library: Library, asked: RerankQuery, items: Sequence[str | TextDocument | ImageDocument | Region]) -> list[float]:
     picture = library.read_picture(decode_picture(asked.image)) if asked.image else None
     if not asked.text.strip() and picture is None:
         raise QueryError("the query is empty: give some words, a picture, or both")
-    query = Query(asked.text.strip(), picture)
-    midpoint, width = library.embedder.calibration.curve(query)
-    vectors = library.embedder.encode_query([query])
-    documents = _documents(library, [_document(library, item) for item in items])
-    cosines = library.embedder.similarity(vectors, documents)[0]
-    return [round(1 / (1 + math.exp(-(float(cosine) - midpoint) / width)), 6) for cosine in cosines]
+    return weigh(library.embedder, Query(asked.text.strip(), picture), [_document(library, item) for item in items])
 
 
 def _document(library: Library, item: str | TextDocument | ImageDocument | Region) -> Screenshot | str:

@@ -1,5 +1,6 @@
 """Work that takes CPU time, done by a few threads; a bounded number of callers waits, the rest is turned away at once."""
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,11 +15,12 @@ class Gate:
     """Let a few callers work and a few more wait.
 
     Args:
-        threads: callers that work at once.
         waiting: callers that may wait.
+        threads: callers that work at once; as many as there are cores, if left out, but 2 to 8.
     """
 
-    def __init__(self, threads: int, waiting: int) -> None:
+    def __init__(self, waiting: int, threads: int | None = None) -> None:
+        threads = threads or max(2, min(8, os.cpu_count() or 2))
         self._limiter = CapacityLimiter(threads)
         self._most = threads + waiting
         self.inside = 0

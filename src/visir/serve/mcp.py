@@ -6,7 +6,7 @@ An agent that is given these can look things up in a folder of documents: find p
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute
 from visir.errors import VisirError
 from visir.index import Index
 from visir.index.paths import is_address, name_of
+from visir.serve.gate import Gate
 from visir.serve.jobs import Jobs
 from visir.serve.library import Library
 from visir.serve.options import ServeOptions
@@ -65,12 +66,14 @@ class Tools:
     Args:
         library: the index.
         jobs: indexing.
+        searches: the way into a search, which other callers of the same server take, too.
         local: callers are on this machine: they may add paths, not only web addresses.
     """
 
-    def __init__(self, library: Library, jobs: Jobs, local: bool) -> None:
+    def __init__(self, library: Library, jobs: Jobs, searches: Gate, local: bool) -> None:
         self._library = library
         self._jobs = jobs
+        self._searches = searches
         self._local = local
 
     def register(self, server: MCPServer[Any]) -> None:
@@ -94,7 +97,7 @@ class Tools:
         """Find pages by words, by likeness to a page, or by both together. Scores go from 0 to 100; below 20 is weak."""
         like = Like(uri=like_document, page=like_page, box=_box(like_part)) if like_document else None
         request = SearchRequest(text=query, like=like, filters=Filters(types=types or [], name=name), count=count)
-        answer = await to_thread.run_sync(self._library.search, request)
+        answer = await self._searches.run(partial(self._library.search, request))
         pages = [FoundPage(document=hit.uri, page=hit.page, score=hit.score, title=hit.title, passage=hit.snippet) for hit in answer.hits]
         return Found(pages=pages, note=self._unfinished())
 
@@ -107,12 +110,12 @@ class Tools:
 
     async def look(self, document: Document, page: Annotated[int, Field(ge=1)] = 1, part: Part = None) -> list[TextContent | ImageContent]:
         """Look at a page as a picture: for charts, tables, drawings, layout. Name a part to see it closer."""
-        found = await to_thread.run_sync(self._library.page, document, page)
+        found = await self._searches.run(partial(self._library.page, document, page))
         if found.picture is None:
             raise VisirError(f"the picture of page {page} of {document} is missing")
         edition = int(found.picture.url.split("/")[-2], 16)
         path = self._library.picture(edition, page)
-        encoded = await to_thread.run_sync(self._library.copies.get, path, _PICTURE_WIDTH, _box(part))
+        encoded = await self._searches.run(partial(self._library.copies.get, path, _PICTURE_WIDTH, _box(part)))
         caption = TextContent(type="text", text=f"{document}, page {page} of {found.pages}: {found.title}")
         return [caption, ImageContent(type="image", data=base64.b64encode(encoded).decode(), mime_type="image/jpeg")]
 
@@ -126,7 +129,7 @@ class Tools:
         last = min(last_page or page, page + _MOST_READ - 1)
         texts = []
         for number in range(page, max(page, last) + 1):
-            found = await to_thread.run_sync(self._library.page, document, number)
+            found = await self._searches.run(partial(self._library.page, document, number))
             texts.append(f"--- {found.title}, page {number} of {found.pages} ---\n{found.text or '(no words on this page: look at it)'}")
             if number >= found.pages:
                 break
@@ -192,12 +195,12 @@ def make_server(tools: Tools, **choices: Any) -> MCPServer[Any]:
     return server
 
 
-def http_routes(library: Library, jobs: Jobs, local: bool) -> tuple[list[BaseRoute], Any]:
+def http_routes(library: Library, jobs: Jobs, searches: Gate, local: bool) -> tuple[list[BaseRoute], Any]:
     """Return the routes that serve the tools over streamable HTTP at ``/mcp``, and what to keep entered while they serve.
 
     Each request stands for itself: no session is kept, so none can be filled up or stolen.
     """
-    server = make_server(Tools(library, jobs, local))
+    server = make_server(Tools(library, jobs, searches, local))
     # Host and Origin are checked before every request of the whole application already.
     unguarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     app = server.streamable_http_app(stateless_http=True, transport_security=unguarded)
@@ -230,6 +233,6 @@ def run_stdio(index: Index, options: ServeOptions, sources: Sequence[str]) -> No
                 await jobs.stop()
                 await to_thread.run_sync(library.close)
 
-        await make_server(Tools(library, jobs, local=True), lifespan=lifespan).run_stdio_async()
+        await make_server(Tools(library, jobs, Gate(options.waiting), local=True), lifespan=lifespan).run_stdio_async()
 
     anyio.run(main)

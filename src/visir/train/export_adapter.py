@@ -3,7 +3,8 @@
     python -m visir.train.export_adapter runs/pairs src/visir/unise/weights/unise-mini
 
 Written is ``adapter.npz``: the low-rank adapters that the run trained, in 8 bits with a scale each, by the names that the shared text
-encoder knows them by; and in ``config.json`` how the new cosines are read, and what made them. The run must have been one with ``lora``, finished.
+encoder knows them by; and in ``config.json`` how the new cosines are read, and what made them. The run must have been one with ``lora``,
+finished.
 """
 
 import json

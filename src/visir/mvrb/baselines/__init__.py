@@ -1,5 +1,8 @@
 """What a model is compared with: OCR and text retrieval, general multimodal models, document retrievers, and two controls."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from visir.errors import ModelError
 from visir.mvrb.baselines.controls import GreyPictures, Random
 from visir.mvrb.baselines.embedding import EmbeddingRetriever
@@ -9,7 +12,7 @@ from visir.mvrb.baselines.regions import RegionRetriever
 from visir.mvrb.baselines.words import Bm25
 from visir.mvrb.cache import Cache
 from visir.mvrb.retriever import Retriever
-from visir.unise.embedder import load_embedder
+from visir.unise.embedder import WEIGHTS, load_embedder
 from visir.unise.regions import RegionEmbedder
 
 BASELINES = ("random", "grey", "ocr-bm25", "rapidocr-bm25")
@@ -19,6 +22,28 @@ PARTS = (":vector", ":regions")
 """What may stand behind the name of a model that gives regions."""
 
 _RAPIDOCR = "rapidocr-"
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Make sure that each name is one that `load_retriever` knows, or may find on a hub, before any of them is measured.
+
+    Raises:
+        ModelError: one can be none.
+    """
+    for name in names:
+        plain, _ = _parted(name.removeprefix(_RAPIDOCR))
+        on_hub = plain.count("/") == 1 and not plain.startswith((".", "/"))
+        shipped = (WEIGHTS / plain / "config.json").is_file()
+        if not (name in BASELINES or plain == "bm25" or shipped or on_hub or Path(plain).exists()):
+            models = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
+            known = ", ".join((*BASELINES, models))
+            raise ModelError(f"there is no model {name!r}: choose one of {known}, a model's folder, or its name on a hub")
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Part a model's name from which part of it is meant."""
+    part = next((part for part in PARTS if name.endswith(part)), "")
+    return name.removesuffix(part), part
 
 
 def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
@@ -48,12 +73,12 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
         except ImportError as error:
             raise ModelError(f"the model {plain} runs in torch: pip install 'visir[train]' ({error})") from error
         return LateInteraction.load(plain, cache, device)
-    part = next((part for part in PARTS if plain.endswith(part)), "")
-    embedder = load_embedder(plain.removesuffix(part), device)
+    model, part = _parted(plain)
+    embedder = load_embedder(model, device)
     if plain != name and embedder.reads != "text":
         raise ModelError(f"{name}: the model {plain} looks at pixels and needs no OCR")
     if part and not isinstance(embedder, RegionEmbedder):
-        raise ModelError(f"the model {plain.removesuffix(part)} gives one vector a page and no regions: leave out {part}")
+        raise ModelError(f"the model {model} gives one vector a page and no regions: leave out {part}")
     if isinstance(embedder, RegionEmbedder) and part != ":vector":
         return RegionRetriever(embedder, cache, part == ":regions")
     return EmbeddingRetriever(embedder, cache, engine, part)

@@ -1,7 +1,7 @@
 // Hits as a wall of pages: rows of equal height, more of them as one scrolls.
 import * as api from "./api.js";
 import { byId, make, plural, sheet, shortName, toast } from "./dom.js";
-import { addressOf, filtersSet, isAsked, requestOf, state, WEAK } from "./state.js";
+import { addressOf, filtersSet, isAsked, leastScore, requestOf, state, WEAK } from "./state.js";
 
 const BATCH = 24;
 const MOST = 1000;
@@ -40,7 +40,7 @@ export async function run() {
     byId("hits").replaceChildren(...(found.hits.length ? cards(found.hits) : [nothing()]));
     head("Pages found", true);
     tell(found.hits.length ? `${more ? `the best ${BATCH}` : plural(found.hits.length, "page")} · ${Math.round(found.milliseconds)} ms` : "");
-    byId("end").textContent = "";
+    byId("end").textContent = more || !found.hits.length ? "" : ending(false);
     window.scrollTo({ top: 0 });
   } catch (error) {
     if (error.name !== "AbortError") fail(error, run);
@@ -75,6 +75,11 @@ function fail(error, again) {
   byId("hits").replaceChildren(told);
 }
 
+function ending(cut) {
+  if (cut) return `These are the best ${MOST}.`;
+  return leastScore() ? `That is all above a score of ${leastScore()}.` : "That is all.";
+}
+
 async function extend() {
   const mine = (asking = new AbortController());
   try {
@@ -84,7 +89,7 @@ async function extend() {
     // A longer list may bring a page up that was shown before.
     byId("hits").append(...cards(found.hits.filter((hit) => !shown.has(keyOf(hit))), [...shown.values()].at(-1)));
     tell(`${more ? "the best " : ""}${plural(shown.size, "page")}`);
-    if (!more) byId("end").textContent = state.weak || !state.q.trim() ? "That is all." : "That is all above a score of 10.";
+    if (!more) byId("end").textContent = ending(found.hits.length === BATCH);
   } catch (error) {
     if (error.name !== "AbortError") {
       more = false;

@@ -79,9 +79,13 @@ export function requestOf(skip, count) {
     count,
     skip,
     words: state.exact,
-    // A picture alone asks for what is nearest, however far that is.
-    min_score: state.weak || !state.q.trim() ? 0 : 15,
+    min_score: leastScore(),
   };
+}
+
+/** A picture alone asks for what is nearest, however far that is. */
+export function leastScore() {
+  return state.weak || !state.q.trim() ? 0 : 15;
 }
 
 /** The server leaves a day out that people mean to include. */
