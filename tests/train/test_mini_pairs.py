@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pair_recipes import recipe
 from PIL import Image, ImageDraw, ImageFont
+from safetensors.torch import load_file, save_file
 from vira_sets import write_set
 
 from visir.errors import ModelError
@@ -118,6 +119,20 @@ def test_runs_that_cannot_be_exported_are_told(run, shipped, tmp_path):
     run_recipe("unise-clip-cpu", tmp_path / "clip", ["watch.held=4"], smoke=True)
     with pytest.raises(ModelError, match="no adapters"):
         export_adapter(tmp_path / "clip", shipped)
+
+
+def test_an_export_that_strays_from_the_trained_model_is_refused(run, shipped, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run[0].folder, folder)
+    weights = folder / "model" / "encoder" / "model.safetensors"
+    tensors = load_file(weights)
+    name = "encoder.layer.3.output.dense.weight"
+    save_file({**tensors, name: -tensors[name]}, weights, {"format": "pt"})
+    before = (shipped / "adapter.npz").read_bytes()
+    with pytest.raises(ModelError, match=r"strays too far from the trained one: mean cosine 0\."):
+        export_adapter(folder, shipped)
+    assert (shipped / "adapter.npz").read_bytes() == before
+    assert not list(shipped.glob("*.new.npz"))
 
 
 def test_encoders_that_are_not_there_are_told(tmp_path):

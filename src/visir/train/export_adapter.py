@@ -4,10 +4,12 @@
 
 Written is ``adapter.npz``: the low-rank adapters that the run trained, in 8 bits with a scale each, by the names that the shared text
 encoder knows them by; and in ``config.json`` how the new cosines are read, and what made them. The run must have been one with ``lora``,
-finished.
+finished. Before anything is written, the 8-bit encoder with the adapters and the trained model in 32 bits embed the same held-out pairs,
+and must agree.
 """
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,20 +18,32 @@ import numpy as np
 from torch import Tensor
 
 from visir.errors import ModelError
+from visir.screenshot import Screenshot
 from visir.train.checkpoint import load_split
 from visir.train.command import run_on_folders
 from visir.train.export_mini import write_config
+from visir.train.sources import open_source
+from visir.unise.export_clip import Gate, GateItem, compare
+from visir.unise.mini_student import ReadingEncoder
+from visir.unise.onnx import open_text_embedder
+from visir.unise.sentence import SentenceEmbedder
 
 _LAYER = re.compile(r"encoder\.(layer\..+)\.lora_([AB])\.")
 # An adapter counts twice its rank by its rank; see `visir.train.students.add_adapters`.
 _SCALE = 2.0
+# Of the shared encoder's 8 bits; without adapters it reaches no more.
+_LEAST_COSINE = 0.99
+_ASKED = 300
 
 
-def export_adapter(run: Path, folder: Path) -> None:
+def export_adapter(run: Path, folder: Path) -> Gate:
     """Write the adapters of a run into a model folder.
 
+    Returns:
+        how near the exported encoder is to the trained one.
+
     Raises:
-        ModelError: the run is missing or damaged, not finished, or trained no adapters.
+        ModelError: the run is missing or damaged, not finished, or trained no adapters; or what was exported strays too far.
     """
     made = run / "model" / "visir.json"
     if not made.is_file():
@@ -38,13 +52,42 @@ def export_adapter(run: Path, folder: Path) -> None:
     adapters = adapters_of(tensors)
     if not adapters:
         raise ModelError(f"{run}: trained no adapters of a text encoder; its recipe needs model.encoder and model.lora")
+    facts = json.loads(made.read_text(encoding="utf-8"))
+    if facts["made"].get("fusion", {}).get("kept") == "learned":
+        raise ModelError(f"{run}: joins pictures and texts by a learned fusion, which unise-mini has no place for; train with fusion = sum")
     arrays: dict[str, Any] = {}
     for name, value in adapters.items():
         scale = max(float(value.abs().max()), 1e-9) / 127
         arrays[name], arrays[f"scale.{name}"] = np.round(value.numpy() / scale).astype(np.int8), np.float32(scale)
-    np.savez_compressed(folder / "adapter.npz", **arrays)
-    facts = json.loads(made.read_text(encoding="utf-8"))
+    fresh = folder / "adapter.new.npz"
+    np.savez_compressed(fresh, **arrays)
+    try:
+        gate = _compare(run, facts["made"]["recipe"]["data"], folder, fresh)
+        if not gate.passed:
+            raise ModelError(f"{run}: its adapters were not exported, for the 8-bit encoder strays too far from the trained one: {gate}")
+        os.replace(fresh, folder / "adapter.npz")
+    finally:
+        fresh.unlink(missing_ok=True)
     write_config(folder, adapter="adapter.npz", calibration=facts["calibration"], text_made_by=facts["made"])
+    return gate
+
+
+def _compare(run: Path, data: dict[str, Any], folder: Path, adapter: Path) -> Gate:
+    """Ask both encoders for held-out pages by texts, each page being what is read on it."""
+    trained = SentenceEmbedder.load(str(run / "model"), "cpu", "float32")
+    reader: ReadingEncoder = trained.model[0]  # type: ignore[assignment]
+    reader.remember(run / "readings.sqlite")
+    texts = json.loads((folder / "config.json").read_text(encoding="utf-8"))["text"]
+    exported = open_text_embedder(folder.parent / texts, adapter)
+    items: list[GateItem] = []
+    pages: dict[str, str] = {}
+    for source in data["sources"]:
+        for pairs in open_source(source, "held", data.get("leave_out", ())):
+            for pair in pairs.pairs[:_ASKED] if pairs.kind != "sq2s" else ():
+                if pair.document not in pages:
+                    pages[pair.document] = reader.read(Screenshot(pairs.images[pair.document]).image)
+                items.append(GateItem(pairs.query(pair), list(pages).index(pair.document)))
+    return compare(trained, exported, items, list(pages.values()), _LEAST_COSINE)
 
 
 def adapters_of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -58,4 +101,5 @@ def adapters_of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 if __name__ == "__main__":
-    run_on_folders(export_adapter, __doc__, [("run", "folder of the run"), ("folder", "folder of unise-mini")])
+    folders = [("run", "folder of the run"), ("folder", "folder of unise-mini")]
+    run_on_folders(lambda run, folder: print(export_adapter(run, folder)), __doc__, folders)

@@ -122,9 +122,10 @@ class ReadingEncoder(InputModule):
         return made
 
     def _encode(self, part: str | Image.Image) -> list[int]:
-        return self._tokens.sentence(part if isinstance(part, str) else self._read(part), MAX_TOKENS)
+        return self._tokens.sentence(part if isinstance(part, str) else self.read(part), MAX_TOKENS)
 
-    def _read(self, picture: Image.Image) -> str:
+    def read(self, picture: Image.Image) -> str:
+        """Return the words on a picture, in reading order."""
         if self._remembered is None:
             return self._look(picture)
         key = hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
