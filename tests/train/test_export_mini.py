@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from visir.errors import ModelError
+from visir.train import export_mini
 from visir.train.export_mini import export_run
 from visir.train.reading import ReadingRun
 from visir.train.reading_eval import load_model
@@ -63,6 +64,13 @@ def test_what_was_exported_is_restored(run, exported, pack_path, tmp_path):
     torch.testing.assert_close(now.encoder.table.weight, was.encoder.table.weight, atol=0.01, rtol=0.02)
     meta = json.loads((tmp_path / "restored" / "weights.json").read_text())["meta"]
     assert meta["step"] == 30
+
+
+def test_a_tower_that_strays_in_8_bits_is_not_written(run, pack_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_mini, "_LEAST_COSINE", 1.01)
+    with pytest.raises(ModelError, match=r"strays too far from itself in 32: cosines of its maps words [01]\.\d+, spots"):
+        export_run(run, tmp_path, pack_path)
+    assert not (tmp_path / "tower.onnx").exists()
 
 
 def test_only_an_export_is_restored(tmp_path, pack_path):
