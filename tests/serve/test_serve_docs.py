@@ -21,9 +21,9 @@ def test_the_commands_and_programs_of_the_page_run(tmp_path):
     chosen.mkdir()
     for name in ("water-works-annual-report-2023.pdf", "recipe-rye-sourdough.md"):
         shutil.copy(ROOT / "samples" / "documents" / name, chosen)
-    blocks = re.findall(r"```console\n\$ (curl .*)\n(.*)\n```", PAGE)
+    blocks = re.findall(r"^\$ (curl .*)\n(.*)$", PAGE, flags=re.MULTILINE)
     programs = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert (len(blocks), len(programs)) == (3, 3)
+    assert (len(blocks), len(programs)) == (7, 5)
     with running(tmp_path / "my-index", str(chosen)) as server:
         client = server.client()
         assert client.wait(client.jobs()[0].id).indexed == 2
@@ -37,7 +37,11 @@ def test_the_commands_and_programs_of_the_page_run(tmp_path):
         for command, said in blocks:
             told = run("bash", "-c", command.replace("http://127.0.0.1:7333/", server.address))
             assert re.match(".*".join(re.escape(part) for part in said.split("…")), told), (command, told)
-        told = [run(sys.executable, "-c", program.replace("http://127.0.0.1:7333", server.address.rstrip("/"))) for program in programs]
-        assert "done" in told[0]
+        client.wait(client.jobs()[0].id)
         home = server.index.with_name(server.index.name + ".serve")
         assert client.documents(name="rainfall-chart").documents[0].uri.startswith(str(home))
+        told = [run(sys.executable, "-c", program.replace("http://127.0.0.1:7333", server.address.rstrip("/"))) for program in programs]
+        assert "done" in told[0]
+        assert "1 removed" in told[0]
+        assert not client.documents(name="rainfall-chart").documents
+        assert "recipe-rye-sourdough.md" in told[2]

@@ -51,9 +51,9 @@ class RegionRetriever:
         scores[~typed] = self._like_pictures(pictures, seen, task.candidates, candidates, cosines[~typed])
         return scores
 
-    def _see(self, rows: Sequence[Row], embed: Callable[[Sequence[Row]], Floats], progress: Progress) -> list[Regions]:
+    def _see(self, rows: Sequence[Row], embed: Callable[[Sequence[Row]], Floats], progress: Progress) -> Sequence[bytes]:
         """Return the regions of rows; their vectors are computed at the same time, so that each picture is looked at once."""
-        found: list[Regions] = []
+        found: list[bytes] = []
         for at in range(0, len(rows), _BATCH):
             part = rows[at : at + _BATCH]
             found += self._regions(part)
@@ -62,17 +62,17 @@ class RegionRetriever:
             progress("pages", len(found), len(rows))
         return found
 
-    def _bearing_words(self, rows: Sequence[Row], candidates: Sequence[Regions], cosines: Floats) -> Floats:
+    def _bearing_words(self, rows: Sequence[Row], candidates: Sequence[bytes], cosines: Floats) -> Floats:
         queries = [Query(row.text) for row in rows]
         chances = present([self._embedder.encode_query_regions(query) for query in queries], candidates)
         meant = [evidence.meaning(row, query, self._embedder.calibration) for row, query in zip(cosines, queries, strict=True)]
         return evidence.join(evidence.words(chances, chances), np.array(meant, np.float32).reshape(chances.shape))
 
     def _like_pictures(
-        self, rows: Sequence[Row], seen: Sequence[Regions], others: Sequence[Row], candidates: Sequence[Regions], cosines: Floats
+        self, rows: Sequence[Row], seen: Sequence[bytes], others: Sequence[Row], candidates: Sequence[bytes], cosines: Floats
     ) -> Floats:
         ask = self._embedder.encode_query_regions
-        asked = [ask(Query(image=row.screenshot()), regions) for row, regions in zip(rows, seen, strict=True)]
+        asked = [ask(Query(image=row.screenshot()), Regions.unpack(packed)) for row, packed in zip(rows, seen, strict=True)]
         shared = present(asked, candidates)
         differ = present([self._embedder.encode_difference(row.text) for row in rows], candidates)
         # A text, such as an answer, is looked for on the picture that asks; few words prove little.
@@ -84,12 +84,11 @@ class RegionRetriever:
         found = np.array([len(query.names) for query in asked]).reshape(-1, 1)
         return evidence.turn(evidence.likeness(shared, cosines, found), differ)
 
-    def _regions(self, rows: Sequence[Row]) -> list[Regions]:
-        """Return the regions of each row's picture; a text has those of its words."""
+    def _regions(self, rows: Sequence[Row]) -> list[bytes]:
+        """Return the regions of each row's picture, packed; a text has those of its words."""
         kind = f"{self._embedder.name}\0{self._embedder.revision}\0regions"
         keys = [key_of(kind, "" if row.picture else row.text, row.digest) for row in rows]
-        raw = self._cache.through(keys, lambda positions: [self._look(rows[position]).pack() for position in positions], _BATCH)
-        return [Regions.unpack(packed) for packed in raw]
+        return self._cache.through(keys, lambda positions: [self._look(rows[position]).pack() for position in positions], _BATCH)
 
     def _look(self, row: Row) -> Regions:
         if row.picture:
@@ -98,20 +97,27 @@ class RegionRetriever:
         return Regions(np.zeros((len(words.vectors), 4), np.float32), words.vectors)
 
 
-def present(queries: Sequence[RegionQuery], pages: Sequence[Regions]) -> NDArray[np.float32]:
-    """Return the weighted chance that each query's parts are on each page, shape (queries, pages); exact, page by page."""
+def present(queries: Sequence[RegionQuery], pages: Sequence[bytes]) -> NDArray[np.float32]:
+    """Return the weighted chance that each query's parts are on each page, shape (queries, pages); exact, page by page.
+
+    Args:
+        queries: of one model.
+        pages: the regions of each page, packed: they take a quarter of the memory.
+    """
     scores = np.zeros((len(queries), len(pages)), np.float32)
     # A picture with nothing on it has no parts, and vectors of no length.
     asked = [(number, query) for number, query in enumerate(queries) if len(query.names)]
     if not asked:
         return scores
-    vectors = np.concatenate([query.vectors for _, query in asked])
+    # Words that several queries ask for are looked for once.
+    rows, part = np.unique(np.concatenate([query.vectors for _, query in asked]), axis=0, return_inverse=True)
     weights = np.concatenate([query.weights for _, query in asked])
     counts = [len(query.names) for _, query in asked]
     owner = np.repeat([number for number, _ in asked], counts)
     middle, width = (np.repeat([query.present[which] for _, query in asked], counts).astype(np.float32) for which in (0, 1))
-    for number, page in enumerate(pages):
+    for number, packed in enumerate(pages):
+        page = Regions.unpack(packed)
         if len(page.vectors):
-            chances = 1.0 / (1.0 + np.exp((middle - (vectors @ page.vectors.T).max(1)) / width))
+            chances = 1.0 / (1.0 + np.exp((middle - (rows @ page.vectors.T).max(1)[part]) / width))
             scores[:, number] = np.bincount(owner, chances * weights, len(queries))
     return scores
