@@ -33,7 +33,6 @@ _LAYER = re.compile(r"encoder\.(layer\..+)\.lora_([AB])\.")
 _SCALE = 2.0
 # Of the shared encoder's 8 bits; without adapters it reaches no more.
 _LEAST_COSINE = 0.99
-_ASKED = 300
 
 
 def export_adapter(run: Path, folder: Path) -> Gate:
@@ -83,7 +82,7 @@ def _compare(run: Path, data: dict[str, Any], folder: Path, adapter: Path) -> Ga
     pages: dict[str, str] = {}
     for source in data["sources"]:
         for pairs in open_source(source, "held", data.get("leave_out", ())):
-            for pair in pairs.pairs[:_ASKED] if pairs.kind != "sq2s" else ():
+            for pair in pairs.pairs if pairs.kind != "sq2s" else ():
                 if pair.document not in pages:
                     pages[pair.document] = reader.read(Screenshot(pairs.images[pair.document]).image)
                 items.append(GateItem(pairs.query(pair), list(pages).index(pair.document)))
