@@ -42,30 +42,26 @@ class Gate:
     Args:
         cosine: mean cosine of the two vectors of an input; the least too.
         recall: share of queries whose document came first, by the copy. wanted: by the model.
-        least: mean cosine that a copy must reach.
     """
 
     cosine: float
     least_cosine: float
     recall: float
     wanted: float
-    least: float = LEAST_COSINE
 
     @property
     def passed(self) -> bool:
         """Whether the copy may stand for the model."""
-        return self.cosine >= self.least and abs(self.recall - self.wanted) <= MOST_LOST
+        return self.cosine >= LEAST_COSINE and abs(self.recall - self.wanted) <= MOST_LOST
 
     def __str__(self) -> str:
         return (
-            f"mean cosine {self.cosine:.4f} (at least {self.least}), lowest {self.least_cosine:.4f}; "
+            f"mean cosine {self.cosine:.4f} (at least {LEAST_COSINE}), lowest {self.least_cosine:.4f}; "
             f"recall@1 {self.recall:.2%} against {self.wanted:.2%} (at most {100 * MOST_LOST:.1f} points apart)"
         )
 
 
-def compare(
-    model: Embedder, copy: Embedder, items: Sequence[GateItem], documents: Sequence[Screenshot | str], least: float = LEAST_COSINE
-) -> Gate:
+def compare(model: Embedder, copy: Embedder, items: Sequence[GateItem], documents: Sequence[Screenshot | str]) -> Gate:
     """Embed the same queries and documents with a model and its copy."""
     answers = np.array([item.answer for item in items])
 
@@ -75,7 +71,7 @@ def compare(
 
     (one, wanted), (other, recall) = embed(model), embed(copy)
     cosines = (one * other).sum(1)
-    return Gate(float(cosines.mean()), float(cosines.min()), recall, wanted, least)
+    return Gate(float(cosines.mean()), float(cosines.min()), recall, wanted)
 
 
 def export_clip(
