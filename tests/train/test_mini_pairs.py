@@ -37,11 +37,11 @@ def draw(text):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run on pages that say a bird and a place, where the caption names the place that comes next in the list."""
+    """A run on pages that say a bird and a place, and captions that name them the other way round."""
     place = tmp_path_factory.mktemp("vira") / "birds"
     said = [(bird, number) for bird in BIRDS for number in range(len(PLACES))]
     pages = [draw(f"the {bird} at the {PLACES[number]}") for bird, number in said]
-    texts = [f"{bird} {PLACES[(number + 1) % len(PLACES)]}" for bird, number in said]
+    texts = [f"{PLACES[number]} {bird}" for bird, number in said]
     write_set(place, pages, (320, 64), texts, ("caption", "q2s", "sq2s"))
     made = recipe((12, 4), base="unise-mini", lr=4e-3, encoder="all-MiniLM-L6-v2", lora=4)
     made = replace(made, data=PairData((str(place),), workers=0, mini_batch=64))
