@@ -50,6 +50,8 @@ def test_a_smoke_test_keeps_the_parts():
         ("stage.3.lr=1", "stage.3.lr cannot be set"),
         ("stage.0.weights=[1.0, 2.0]", "2 weights for 1 kinds"),
         ("stage.0.scale=0", "needs a scale"),
+        ("model.share=1.5", "0 to 1"),
+        ("model.share=0.5", "needs model.lora"),
         ("stage=[]", r"no \[\[stage\]\]"),
         ("data=3", "PairData is a table"),
     ],

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -169,6 +170,19 @@ def test_adapters_merge_exactly_and_alone_are_trained(tmp_path, base):
     merged = load_embedder(str(folder))
     assert np.abs(merged.encode_query(inputs) - before).max() < 1e-5
     assert not any("lora" in path.name or "adapter" in path.name for path in folder.rglob("*"))
+
+
+def test_a_share_of_the_adapters_is_merged(tmp_path):
+    layer = "text_model.encoder.layers.0.mlp.fc1.weight"
+    weights = {}
+    for share in (0.0, 0.5, 1.0):
+        made = recipe((2, 0), lora=4, lr=2e-2)
+        run = PairRun(replace(made, model=replace(made.model, share=share)), tmp_path / str(share))
+        losses(run)
+        run.finish()
+        weights[share] = next(value for name, value in run.model.state_dict().items() if name.endswith(layer))
+    assert (weights[1.0] - weights[0.0]).abs().max() > 1e-4
+    torch.testing.assert_close(weights[0.5], (weights[0.0] + weights[1.0]) / 2, atol=1e-6, rtol=0)
 
 
 def test_small_type_in_any_of_several_sources_is_told(tmp_path):

@@ -48,10 +48,10 @@ def export_adapter(run: Path, folder: Path) -> Gate:
     if not made.is_file():
         raise ModelError(f"{run}: holds no finished model; `visir train` goes on with it")
     tensors = {name: value for name, value in load_split(run, "state")[0].items() if name.startswith("model.")}
-    adapters = adapters_of(tensors)
+    facts = json.loads(made.read_text(encoding="utf-8"))
+    adapters = adapters_of(tensors, facts["made"]["recipe"]["model"].get("share", 1.0))
     if not adapters:
         raise ModelError(f"{run}: trained no adapters of a text encoder; its recipe needs model.encoder and model.lora")
-    facts = json.loads(made.read_text(encoding="utf-8"))
     if facts["made"].get("fusion", {}).get("kept") == "learned":
         raise ModelError(f"{run}: joins pictures and texts by a learned fusion, which unise-mini has no place for; train with fusion = sum")
     arrays: dict[str, Any] = {}
@@ -89,13 +89,18 @@ def _compare(run: Path, data: dict[str, Any], folder: Path, adapter: Path) -> Ga
     return compare(trained, exported, items, list(pages.values()))
 
 
-def adapters_of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return ``down.LAYER`` (in, r) and ``up.LAYER`` (r, out), as `visir.unise.export` names them, of the tensors of a run's state."""
+def adapters_of(tensors: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Return ``down.LAYER`` (in, r) and ``up.LAYER`` (r, out), as `visir.unise.export` names them, of the tensors of a run's state.
+
+    Args:
+        tensors: by name.
+        share: see `visir.train.pair_recipe.ModelChoice`.
+    """
     found = {}
     for name, value in tensors.items():
         if match := _LAYER.search(name):
             layer, side = match.groups()
-            found[f"down.{layer}" if side == "A" else f"up.{layer}"] = value.T if side == "A" else _SCALE * value.T
+            found[f"down.{layer}" if side == "A" else f"up.{layer}"] = value.T if side == "A" else share * _SCALE * value.T
     return found
 
 

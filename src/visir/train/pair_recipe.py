@@ -19,6 +19,8 @@ class ModelChoice:
         fusion: how a CLIP, or unise-mini, joins a picture and a text; see `visir.unise.clip`.
         pixels: pixel budget of models that take pictures of any shape; 0 keeps the model's.
         lora: rank of low-rank adapters (Hu et al. 2022), which alone are trained then, and merged at the end; 0 trains everything.
+        share: how much of what the adapters learnt is kept in the end, 0 to 1: a model between the one that came and the one that was
+            trained forgets less (WiSE-FT, Wortsman et al. 2022).
         lora_targets: which layers get them, a regular expression, or ``all-linear``.
         checkpointing: compute activations again instead of keeping them: less memory, a third more time.
         precision: ``bf16`` computes in bfloat16 with weights kept in 32 bits; ``fp32``.
@@ -29,6 +31,7 @@ class ModelChoice:
     fusion: Fusion = "sum"
     pixels: int = 0
     lora: int = 0
+    share: float = 1.0
     lora_targets: str = "all-linear"
     checkpointing: bool = False
     precision: str = "bf16"
@@ -142,6 +145,8 @@ def read_pair_recipe(path: Path, changes: list[str] | None = None) -> PairRecipe
             raise ModelError(f"{path}: stage {number} has {len(stage.weights)} weights for {len(stage.kinds)} kinds; give one for each")
         if number == 0 and stage.scale <= 0:
             raise ModelError(f"{path}: the first stage needs a scale, such as 20")
+    if not 0 <= recipe.model.share <= 1 or (recipe.model.share < 1 and not recipe.model.lora):
+        raise ModelError(f"{path}: model.share is the part of the adapters that is kept, 0 to 1, and needs model.lora")
     if not recipe.stage:
         raise ModelError(f"{path}: there is no [[stage]]")
     return recipe

@@ -230,7 +230,7 @@ class PairRun:
     def finish(self) -> Path:
         """Merge adapters, keep the learned fusion only if it finds no less than the sum, and write ``model/``; returns its path."""
         if self.tuner is not None:
-            merge_adapters(self.model, self.tuner)
+            merge_adapters(self.model, self.tuner, self.recipe.model.share)
             self.tuner = None
         facts: dict[str, Any] = {"fusion": self._settle_fusion()} if getattr(self.model[0], "mixer", None) is not None else {}
         embedder, limit = self.embedder(), self.recipe.watch.held

@@ -82,8 +82,11 @@ def add_adapters(model: SentenceTransformer, choice: ModelChoice) -> Any:
         ) from None
 
 
-def merge_adapters(model: SentenceTransformer, tuner: Any) -> None:
-    """Add the adapters to the weights they stand beside, so that the model is as it came, and trained."""
+def merge_adapters(model: SentenceTransformer, tuner: Any, share: float = 1.0) -> None:
+    """Add the adapters, or a share of them, to the weights they stand beside, so that the model is as it came, and trained."""
+    for layer in tuner.modules():
+        if hasattr(layer, "scale_layer"):
+            layer.scale_layer(share)
     model[0].model = tuner.merge_and_unload()
 
 
