@@ -83,6 +83,7 @@ class PairRun:
         self.step, self.number = 0, -1
         self._enter(0)
         self._restore()
+        _share([value for value in self.model.parameters() if value.requires_grad])
 
     def _enter(self, number: int) -> None:
         """Begin a stage: its loss, with the temperature of the one before unless it names one, and a fresh optimiser."""
@@ -341,6 +342,14 @@ def trained_state(model: nn.Module) -> dict[str, Tensor]:
     """Return what training changes: parameters that are not frozen, and buffers."""
     frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
     return {name: value.detach() for name, value in model.state_dict().items() if name not in frozen}
+
+
+def _share(values: list[nn.Parameter]) -> None:
+    """Give every process the first one's values: adapters and a learned fusion begin at random, and each process drew its own."""
+    if not dist.is_initialized():
+        return
+    for value in values:
+        dist.broadcast(value.data, 0)
 
 
 def _average(grads: list[Tensor], said: Tensor) -> None:
