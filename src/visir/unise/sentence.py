@@ -75,7 +75,7 @@ class SentenceEmbedder:
         folder = Path(name)
         model = open_model(name, pixels=pixels, device=device, model_kwargs={"dtype": _PRECISIONS[precision]})
         model = model.to(_PRECISIONS[precision]).eval()
-        revision = f"{_digest(folder) if folder.is_dir() else _hub_revision(model)}-{model.truncate_dim or 'full'}"
+        revision = f"{model_revision(name)}-{model.truncate_dim or 'full'}"
         revision += f"-{pixels}" if pixels is not None else ""
         own = folder / "visir.json"
         facts = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
@@ -185,6 +185,14 @@ def _first_module(folder: Path) -> type | None:
     return next((kind for kind in (ComposedTransformer, ReadingEncoder) if f"{kind.__module__}.{kind.__qualname__}" in named), None)
 
 
+def model_revision(name: str) -> str:
+    """Return a digest of a folder's weights and settings, or the commit of a model on a hub, whose client names its folder by it."""
+    if Path(name).is_dir():
+        return _digest(Path(name))
+    file = load_file_path(name, "modules.json") or load_file_path(name, "config.json")
+    return Path(file).parent.name if file else "unknown"
+
+
 def _digest(folder: Path) -> str:
     """Return a digest of a model's weights and settings."""
     state = hashlib.blake2b(digest_size=8)
@@ -193,8 +201,3 @@ def _digest(folder: Path) -> str:
             with path.open("rb") as file:
                 state.update(hashlib.file_digest(file, "blake2b").digest())
     return state.hexdigest()
-
-
-def _hub_revision(model: SentenceTransformer) -> str:
-    config = getattr(model[0], "config", None)
-    return str(getattr(config, "_commit_hash", None) or "unknown")
