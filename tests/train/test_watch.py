@@ -87,6 +87,13 @@ def test_a_loss_that_swings_is_told():
     assert any("swings" in warning for warning in told(swinging))
 
 
+@pytest.mark.parametrize("steps", [100, 160, 300])
+def test_a_loss_that_falls_fast_at_first_does_not_swing(steps):
+    assert told(np.geomspace(20, 0.3, steps)) == []
+    at = np.arange(steps)
+    assert told(18 * np.exp(-at / 5) + np.geomspace(2, 0.3, steps)) == []
+
+
 def test_kinds_of_different_losses_are_no_swinging():
     watch = Watch()
     falling = np.linspace(1, 0.4, 200)

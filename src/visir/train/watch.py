@@ -89,7 +89,7 @@ class Watch:
             if rivals > _RIVALS
             else "; few negatives lie near the right screenshot: lower or raise the learning rate, or look at the data"
         )
-        noise = float(np.std(np.diff(losses)))
+        noise = float(np.std(np.diff(now)))  # of the same steps as the level it is measured by: a steep fall before them is no noise
         stalls = now.mean() > 0.3 and before.mean() - now.mean() < max(0.01 * before.mean(), 0.1 * noise / np.sqrt(_WINDOW))
         swings = now.mean() > 0.3 and noise > 0.7 * now.mean()
         stalled = self._new(f"stall {name}", bool(stalls), f"the loss on {name} stalls at {now.mean():.3f}{hint}")
