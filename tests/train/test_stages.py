@@ -174,17 +174,29 @@ def test_adapters_merge_exactly_and_alone_are_trained(tmp_path, base):
     assert not any("lora" in path.name or "adapter" in path.name for path in folder.rglob("*"))
 
 
+def lined_pages(name, pitches):
+    """A set of captions, one a page of 600 x 800 pixels, whose lines stand so far apart."""
+    face, images = next((Path(visir.__file__).parent / "capture" / "fonts").glob("*Mono.ttf")), {}
+    for number, pitch in enumerate(pitches):
+        page, font = Image.new("RGB", (600, 800), "white"), ImageFont.truetype(str(face), int(pitch / 1.25))
+        for line in range(20, 780, pitch):
+            ImageDraw.Draw(page).text((20, line), f"line {line} of page {number}, whose type is small " * 2, fill="black", font=font)
+        images[f"{name}-{number}"] = Screenshot.from_image(page).encoded
+    return PairSet(name, "caption", [Pair(f"page {key}", key) for key in images], images)
+
+
 def test_small_type_in_any_of_several_sources_is_told(tmp_path):
     run = PairRun(recipe((1, 0)), tmp_path)
     assert run.check_pages() is None
-    font = ImageFont.truetype(str(next((Path(visir.__file__).parent / "capture" / "fonts").glob("*Mono.ttf"))), 12)
-    images = {}
-    for number in range(8):
-        page = Image.new("RGB", (600, 800), "white")
-        for line in range(20, 780, 15):
-            ImageDraw.Draw(page).text((20, line), f"line {line} of page {number}, whose type is small " * 2, fill="black", font=font)
-        images[str(number)] = Screenshot.from_image(page).encoded
-    run.sets = [*run.sets, PairSet("small", "caption", [Pair(f"page {key}", key) for key in images], images)]
+    run.sets = [*run.sets, lined_pages("small", [15] * 8)]
+    assert "too low for the type" in run.check_pages()
+
+
+def test_small_type_behind_many_large_pages_is_told(tmp_path):
+    run = PairRun(recipe((1, 0), base="tiny:qwen2_vl", pixels=120_000), tmp_path)
+    run.sets = [lined_pages("large", [30] * 36)]
+    assert run.check_pages() is None
+    run.sets = [lined_pages("mixed", [30] * 36 + [12] * 60)]
     assert "too low for the type" in run.check_pages()
 
 

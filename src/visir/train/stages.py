@@ -198,7 +198,8 @@ class PairRun:
     def check_pages(self) -> str | None:
         """Return a warning if the model cannot read the type on the pages; see `visir.train.watch`."""
         few = max(2, 36 // len(self.sets))
-        pages = [Screenshot(pairs.images[key]).image for pairs in self.sets for key in pairs.documents()[:few]]
+        # From all over a set: it is in the order of its domains.
+        pages = [Screenshot(pairs.images[key]).image for pairs in self.sets for key in _spread(pairs.documents(), few)]
         return check_type(pages, lambda page: seen_height(self.model, page))
 
     def save(self) -> None:
@@ -350,6 +351,12 @@ def _share(values: list[nn.Parameter]) -> None:
         return
     for value in values:
         dist.broadcast(value.data, 0)
+
+
+def _spread(keys: list[str], count: int) -> list[str]:
+    """Return ``count`` of the keys, or all where there are fewer, evenly spaced."""
+    count = min(count, len(keys))
+    return [keys[place * len(keys) // count] for place in range(count)]
 
 
 def _average(grads: list[Tensor], said: Tensor) -> None:
