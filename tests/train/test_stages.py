@@ -189,7 +189,7 @@ def test_small_type_in_any_of_several_sources_is_told(tmp_path):
     run = PairRun(recipe((1, 0)), tmp_path)
     assert run.check_pages() is None
     run.sets = [*run.sets, lined_pages("small", [15] * 8)]
-    assert "too low for the type" in run.check_pages()
+    assert "too small for the type" in run.check_pages()
 
 
 def test_small_type_behind_many_large_pages_is_told(tmp_path):
@@ -197,7 +197,19 @@ def test_small_type_behind_many_large_pages_is_told(tmp_path):
     run.sets = [lined_pages("large", [30] * 36)]
     assert run.check_pages() is None
     run.sets = [lined_pages("mixed", [30] * 36 + [12] * 60)]
-    assert "too low for the type" in run.check_pages()
+    assert "too small for the type" in run.check_pages()
+
+
+def test_the_advice_on_small_type_fits_the_model(tmp_path):
+    told = {}
+    for base, pixels in (("tiny:clip", 0), ("tiny:siglip2", 4096), ("tiny:qwen2_vl", 7056)):
+        run = PairRun(recipe((1, 0), base=base, pixels=pixels), tmp_path / base)
+        run.sets = [lined_pages("small", [15] * 8)]
+        told[base] = run.check_pages()
+    assert "choose a model that takes larger pictures" in told["tiny:clip"]
+    assert "model.pixels" not in told["tiny:clip"]
+    for base in ("tiny:siglip2", "tiny:qwen2_vl"):
+        assert "Raise model.pixels by" in told[base]
 
 
 def test_layers_that_are_not_there_are_named(tmp_path):

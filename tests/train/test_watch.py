@@ -58,6 +58,10 @@ def test_a_pixel_budget_too_low_for_the_type_is_told():
     assert "20 pixels apart on the median page" in warning
     assert "4.5 apart" in warning
     assert "model.pixels by 3.2 times" in warning
+    fixed = check_type(pages, lambda page: 224, fixed=True)
+    assert "4.5 apart" in fixed
+    assert "choose a model that takes larger pictures" in fixed
+    assert "model.pixels" not in fixed
     assert check_type(pages, lambda page: 1000) is None
     assert check_type([Image.new("RGB", (64, 64), "red")] * 6, lambda page: 32) is None
 

@@ -32,6 +32,7 @@ from visir.train.pairs import Features, Kind, PairBatch, PairBatches, load_pairs
 from visir.train.sources import open_source
 from visir.train.students import add_adapters, merge_adapters, open_student, save_activations, seen_height
 from visir.train.watch import Watch, check_type
+from visir.unise.mllm import get_pixels
 from visir.unise.sentence import SentenceEmbedder, follows_instructions
 from visir.version import code_version
 
@@ -200,7 +201,7 @@ class PairRun:
         few = max(2, 36 // len(self.sets))
         # From all over a set: it is in the order of its domains.
         pages = [Screenshot(pairs.images[key]).image for pairs in self.sets for key in _spread(pairs.documents(), few)]
-        return check_type(pages, lambda page: seen_height(self.model, page))
+        return check_type(pages, lambda page: seen_height(self.model, page), fixed=get_pixels(self.model) is None)
 
     def save(self) -> None:
         """Write all that the next step needs: what is trained, in 32 bits, the optimiser, the temperature."""
