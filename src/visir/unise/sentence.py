@@ -24,6 +24,8 @@ from visir.unise.mllm import mend_processors, set_pixels, unise_mllm
 
 _BATCH = 16
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# What sentence-transformers would ask for leave to run: modules of a saved model that are visir's.
+_OWN = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (ComposedTransformer, ReadingEncoder)}
 # Not fitted: a model that is trained here writes its own into visir.json.
 _CALIBRATION = Calibration(text=(0.35, 0.1), picture=(0.65, 0.08), both=(0.5, 0.09))
 
@@ -149,12 +151,12 @@ def open_model(name: str, pixels: int | None = None, fusion: Fusion = "sum", **c
 
 def _open(name: str, fusion: Fusion, options: dict[str, Any], choices: dict[str, Any]) -> SentenceTransformer:
     modules = _modules(name)
-    made_of = _own_module(modules)
+    _refuse_foreign(name, modules)
+    made_of = next((_OWN[module["type"]] for module in modules if module["type"] in _OWN), None)
     if made_of is not None:
         place = Path(load_dir_path(name, "") or name)
         return load_clip(place, options, **choices) if made_of is ComposedTransformer else load_mini(place, **choices)
     if modules:
-        _refuse_foreign(name, modules)
         return SentenceTransformer(name, model_kwargs=options, **choices)
     kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
     if kind in MLLM_KINDS:
@@ -171,17 +173,11 @@ def _modules(name: str) -> list[dict[str, Any]]:
     return json.loads(Path(path).read_text(encoding="utf-8")) if path else []
 
 
-def _own_module(modules: list[dict[str, Any]]) -> type | None:
-    """Return which class of ours a saved model is made of, if any."""
-    named = {module["type"] for module in modules}
-    return next((kind for kind in (ComposedTransformer, ReadingEncoder) if f"{kind.__module__}.{kind.__qualname__}" in named), None)
-
-
 def _refuse_foreign(name: str, modules: list[dict[str, Any]]) -> None:
-    """Refuse code that a model brings, and pickled weights: sentence-transformers would load these, whatever it is told."""
+    """Refuse code that a model brings, and pickled weights, which sentence-transformers would load whatever it is told."""
     for module in modules:
         kind, place = module["type"], module.get("path", "")
-        if not kind.startswith("sentence_transformers."):
+        if kind not in _OWN and not kind.startswith("sentence_transformers."):
             raise ModelError(f"the model {name} cannot be loaded: its modules.json names {kind}; visir runs no code that a model brings")
         if place and not load_file_path(name, "model.safetensors", place) and load_file_path(name, "pytorch_model.bin", place):
             raise ModelError(f"the model {name} cannot be loaded: {place}/pytorch_model.bin is a pickle; visir reads safetensors only")
