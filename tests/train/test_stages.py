@@ -1,8 +1,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from safetensors.torch import load_file
 import visir
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
+from visir.train.curves import read_rows
 from visir.train.examine import find
 from visir.train.pair_recipe import Watching
 from visir.train.pairs import Pair, PairSet
@@ -112,6 +115,43 @@ def test_a_run_that_is_stopped_and_gone_on_with_gives_the_same_numbers(tmp_path,
     assert second.step == stop
     assert begun + losses(second) == whole
     assert len(whole) == 6
+
+
+def rows_of(folder):
+    path = folder / "metrics.jsonl"
+    return [{key: value for key, value in row.items() if key != "pairs_per_s"} for row in (read_rows(path) if path.is_file() else [])]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_and_gone_on_with_writes_the_same_rows(tmp_path):
+    settings = [
+        "stage.0.steps=40",
+        "stage.1.steps=40",
+        "stage.0.batch=16",
+        "stage.1.batch=16",
+        "watch.log=1",
+        "watch.held=8",
+        "watch.save=0",
+    ]
+    run_recipe("unise-clip-cpu", tmp_path / "whole", settings, device="cpu")
+
+    def start(folder):
+        changes = [word for setting in settings for word in ("--set", setting)]
+        command = [sys.executable, "-m", "visir.cli.main", "train", "unise-clip-cpu", "-o", str(folder), "--device", "cpu", *changes]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    for step in (15, 55):  # in either stage
+        process, end = start(tmp_path / "killed"), time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < end and not any(row["step"] >= step for row in rows_of(tmp_path / "killed")):
+            time.sleep(0.02)
+        process.kill()
+        assert process.wait(timeout=60) == -signal.SIGKILL, "it was over before the kill: the test proves nothing"
+    last = start(tmp_path / "killed")
+    assert last.wait(timeout=120) == 0, last.stderr.read()
+    assert rows_of(tmp_path / "killed") == rows_of(tmp_path / "whole")
+    assert [row["step"] for row in rows_of(tmp_path / "whole") if "loss" in row] == list(range(1, 81))
+    ours, theirs = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("killed", "whole"))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 @pytest.mark.parametrize("choice", [{"mini_batch": 3}, {"checkpointing": True}])

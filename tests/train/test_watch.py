@@ -147,6 +147,8 @@ def test_a_model_that_forgets_the_probe_is_told():
     [warning] = Watch().examined(lost)
     assert "forgotten" in warning
     assert "100% did at best" in warning
+    gone_on = Probe(sets, Pixels(sets, forget=30.0), best=0.9)
+    assert gone_on.ask(Pixels(sets, forget=30.0))["probe_best"] == gone_on.best == 0.9
 
 
 def test_recall_is_the_share_that_came_first():

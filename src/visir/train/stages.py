@@ -80,6 +80,7 @@ class PairRun:
         if recipe.model.checkpointing:
             save_activations(self.model)
         self.probe: Probe | None = None
+        self._best = 0.0
         self.watch = Watch()
         self.step, self.number = 0, -1
         self._enter(0)
@@ -194,7 +195,7 @@ class PairRun:
         if self.step == 0:
             return Probe(held, self.embedder())
         fresh = open_student(self.recipe.model, self.folder).to(self.device).eval()
-        return Probe(held, SentenceEmbedder(fresh, "start", "0"))
+        return Probe(held, SentenceEmbedder(fresh, "start", "0"), best=self._best)
 
     def check_pages(self) -> str | None:
         """Return a warning if the model cannot read the type on the pages; see `visir.train.watch`."""
@@ -208,7 +209,8 @@ class PairRun:
         tensors = {f"model.{name}": value for name, value in trained_state(self.model).items()}
         tensors |= {f"optim.{name}": value for name, value in flatten_optimizer(self.optimizer).items()}
         tensors["scale"] = self.loss.log_scale.detach()
-        meta = {"step": self.step, "stage": self.number, "base": self.recipe.model.base, "lora": self.recipe.model.lora}
+        model, best = self.recipe.model, self.probe.best if self.probe else self._best
+        meta = {"step": self.step, "stage": self.number, "base": model.base, "lora": model.lora, "probe_best": best}
         save_split(self.folder, "state", tensors, meta, piece=_PIECE)
 
     def _restore(self) -> None:
@@ -228,7 +230,7 @@ class PairRun:
             raise ModelError(f"{self.folder}: its state is of another model ({' '.join(str(error).split())[:200]})") from None
         self.loss.log_scale.data.copy_(tensors["scale"])
         restore_optimizer(self.optimizer, {name[6:]: value for name, value in tensors.items() if name.startswith("optim.")})
-        self.step = meta["step"]
+        self.step, self._best = meta["step"], meta.get("probe_best", 0.0)
 
     def finish(self) -> Path:
         """Merge adapters, keep the learned fusion only if it finds no less than the sum, and write ``model/``; returns its path."""
