@@ -20,7 +20,7 @@ from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
 from visir.train.curves import read_rows
 from visir.train.examine import find
-from visir.train.pair_recipe import Watching
+from visir.train.pair_recipe import Watching, is_pair_recipe, read_pair_recipe
 from visir.train.pairs import Pair, PairSet
 from visir.train.run import find_recipe, run_recipe
 from visir.train.shapes import shapes
@@ -363,6 +363,28 @@ def test_a_recipe_runs_by_name_stops_in_time_and_goes_on(tmp_path):
     assert find_recipe("unise-mini").name == "unise-mini.toml"
     with pytest.raises(ModelError, match="unise-clip-cpu"):
         find_recipe("nonsense")
+
+
+TINY = {
+    "openai/clip-vit-large-patch14": ["model.base=tiny:clip"],
+    "Qwen/Qwen2-VL-2B-Instruct": ["model.base=tiny:qwen2_vl", "model.pixels=7056"],
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in find_recipe("unise-clip").parent.glob("*.toml") if is_pair_recipe(path)))
+def test_every_recipe_that_ships_runs_on_drawn_pages(tmp_path, name):
+    shipped = read_pair_recipe(find_recipe(name))
+    changes = ['data.sources=["shapes"]', *TINY.get(shipped.model.base, [])]
+    model = run_recipe(name, tmp_path, changes, smoke=True, device="cpu")
+    made = json.loads((model / "visir.json").read_text())["made"]
+    assert made["steps"] == 3 * len(shipped.stage)
+    assert made["recipe"]["model"]["lora"] == shipped.model.lora
+    assert made["recipe"]["model"]["precision"] == shipped.model.precision
+    kinds = {kind for stage in shipped.stage for kind in stage.kinds}
+    assert {row["set"] for row in rows_of(tmp_path) if "set" in row} <= {f"shapes-{kind}" for kind in kinds}
+    page = Screenshot(HELD["q2s"].images[HELD["q2s"].pairs[0].document])
+    vectors = load_embedder(str(model)).encode_query(["a red circle", Query("in blue", page)])
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
 
 
 @pytest.mark.slow
