@@ -24,6 +24,7 @@ def test_a_smoke_run_leaves_a_model_and_says_where(tmp_path):
     assert "6 of 6 · loss" in done.stderr
     for name in ("metrics.jsonl", "curves.png", "state.json", "model/visir.json"):
         assert (tmp_path / "run" / name).is_file()
-    refused = visir("export", "text", "-o", tmp_path / "copy")
+    refused = visir("export", "unise-mini", "-o", tmp_path / "copy")
     assert refused.returncode == 2
+    assert refused.stderr.strip() == "visir: unise-mini: only a UniSE-CLIP can be exported, and this model runs without torch already"
     assert not (tmp_path / "copy").exists()

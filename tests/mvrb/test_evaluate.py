@@ -33,7 +33,7 @@ def evaluations(folder, cache_file):
 
 def test_a_model_that_gives_regions_is_measured_as_search_uses_it(tmp_path):
     cache = Cache(tmp_path / "cache.sqlite")
-    found = {name: load_retriever(name, cache) for name in ("unise-mini", "unise-mini:regions", "unise-mini:vector", "text")}
+    found = {name: load_retriever(name, cache, "cuda") for name in ("unise-mini", "unise-mini:regions", "unise-mini:vector", "text")}
     assert [type(retriever) for retriever in found.values()] == [RegionRetriever, RegionRetriever, EmbeddingRetriever, EmbeddingRetriever]
     assert [retriever.name for retriever in found.values()] == [
         "unise-mini",

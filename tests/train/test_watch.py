@@ -58,6 +58,10 @@ def test_a_pixel_budget_too_low_for_the_type_is_told():
     assert "20 pixels apart on the median page" in warning
     assert "4.5 apart" in warning
     assert "model.pixels by 3.2 times" in warning
+    fixed = check_type(pages, lambda page: 224, fixed=True)
+    assert "4.5 apart" in fixed
+    assert "choose a model that takes larger pictures" in fixed
+    assert "model.pixels" not in fixed
     assert check_type(pages, lambda page: 1000) is None
     assert check_type([Image.new("RGB", (64, 64), "red")] * 6, lambda page: 32) is None
 
@@ -85,6 +89,13 @@ def test_a_loss_that_falls_is_not_told():
 def test_a_loss_that_swings_is_told():
     swinging = np.linspace(2, 1, 200) + 0.9 * (-1) ** np.arange(200)
     assert any("swings" in warning for warning in told(swinging))
+
+
+@pytest.mark.parametrize("steps", [100, 160, 300])
+def test_a_loss_that_falls_fast_at_first_does_not_swing(steps):
+    assert told(np.geomspace(20, 0.3, steps)) == []
+    at = np.arange(steps)
+    assert told(18 * np.exp(-at / 5) + np.geomspace(2, 0.3, steps)) == []
 
 
 def test_kinds_of_different_losses_are_no_swinging():
@@ -136,6 +147,8 @@ def test_a_model_that_forgets_the_probe_is_told():
     [warning] = Watch().examined(lost)
     assert "forgotten" in warning
     assert "100% did at best" in warning
+    gone_on = Probe(sets, Pixels(sets, forget=30.0), best=0.9)
+    assert gone_on.ask(Pixels(sets, forget=30.0))["probe_best"] == gone_on.best == 0.9
 
 
 def test_recall_is_the_share_that_came_first():

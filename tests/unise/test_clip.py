@@ -1,3 +1,6 @@
+import json
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -108,3 +111,21 @@ def test_pages_are_seen_whole(checkpoint):
     marked.paste("black", (0, 0, 60, 100))  # what CLIP's own cut would leave out
     one, other = unise_clip(str(checkpoint)).encode([wide, marked])
     assert one @ other < 0.9999
+
+
+@pytest.mark.parametrize("make", [tiny_clip, tiny_siglip, partial(tiny_siglip, any_shape=True)], ids=["clip", "siglip", "siglip2"])
+def test_a_text_that_is_too_long_is_cut(tmp_path, make):
+    folder = make(tmp_path / "checkpoint")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings.pop("model_max_length", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    embedder = load_embedder(str(folder))
+    page = Screenshot.from_image(PICTURE)
+    long, longer = "a red circle " * 40, "a red circle " * 50
+    for query in (lambda text: text, lambda text: Query(text, page)):
+        vectors = embedder.encode_query([query("a red circle"), query(long), query(longer)])
+        assert np.allclose(vectors[1], vectors[2], atol=1e-5)
+        assert not np.allclose(vectors[0], vectors[1], atol=1e-4)
+    embedder.model.save_pretrained(str(tmp_path / "model"))
+    again = load_embedder(str(tmp_path / "model"))
+    assert np.allclose(again.encode_query([long, Query(long, page)]), embedder.encode_query([long, Query(long, page)]), atol=1e-6)

@@ -127,6 +127,8 @@ def test_damaged_files_and_odd_choices_are_told(folders, tmp_path):
     place, _ = folders
     with pytest.raises(ModelError, match="auto, cpu or openvino"):
         load_embedder(str(place / "fp32"), device="cuda")
+    with pytest.raises(ModelError, match="auto or float32, not 'bogus'"):
+        load_embedder(str(place / "fp32"), precision="bogus")
     for name in ("image.onnx", "tokenizer.json"):
         shutil.rmtree(tmp_path / "copy", ignore_errors=True)
         shutil.copytree(place / "fp32", tmp_path / "copy")

@@ -89,3 +89,23 @@ def test_without_our_mending_these_processors_do_not_load(checkpoint):
     assert done.returncode != 0
     assert "video" in done.stderr.lower()
     assert AutoProcessor.from_pretrained(checkpoint).image_token == "<|image_pad|>"
+
+
+def test_sentence_transformers_opens_a_saved_model_once_processors_are_mended(tmp_path):
+    model = unise_mllm(str(tiny_mllm(tmp_path / "qwen")), device="cpu")
+    model.save_pretrained(str(tmp_path / "model"))
+    code = """
+import sys
+from sentence_transformers import SentenceTransformer
+from visir.unise.mllm import mend_processors
+try:
+    SentenceTransformer(sys.argv[1], device="cpu")
+except OSError as error:
+    print("video" in str(error))
+mend_processors()
+print(*SentenceTransformer(sys.argv[1], device="cpu").encode(["red"])[0])
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "model")], capture_output=True, text=True)
+    refused, vector = done.stdout.splitlines()
+    assert refused == "True"
+    assert np.allclose([float(value) for value in vector.split()], model.encode(["red"])[0], atol=1e-5)

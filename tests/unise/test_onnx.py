@@ -10,7 +10,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from visir.errors import ModelError, QueryError
 from visir.screenshot import Query, Screenshot
-from visir.unise.embedder import WEIGHTS, load_embedder
+from visir.unise.embedder import WEIGHTS, device_for, load_embedder
 from visir.unise.export import export_text_encoder
 from visir.unise.wordpiece import WordPiece
 
@@ -92,3 +92,23 @@ def test_models_that_are_not_there_or_damaged_are_told(tmp_path):
     (tmp_path / "config.json").write_text('{"kind": "future"}')
     with pytest.raises(ModelError, match="unknown kind"):
         load_embedder(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["text", "unise-mini"])
+def test_devices_and_precisions_that_onnx_models_lack_are_refused(name):
+    for device in ("cuda", "openvino", "bogus"):
+        with pytest.raises(
+            ModelError, match=f"^{name}: this model does not run in torch and takes the device auto or cpu, not '{device}'$"
+        ):
+            load_embedder(name, device=device)
+    for precision in ("bfloat16", "bogus"):
+        with pytest.raises(ModelError, match=f"^{name}: .* takes the precision auto or float32, not '{precision}'$"):
+            load_embedder(name, precision=precision)
+    assert load_embedder(name, device="cpu", precision="float32").dim == 384
+
+
+def test_a_device_named_for_several_models_is_for_those_in_torch(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "clip"}')
+    assert device_for(str(tmp_path), "cuda") == device_for("openai/clip-vit-large-patch14", "cuda") == "cuda"
+    assert device_for("unise-mini", "cuda") == device_for("text", "mps") == "auto"
+    assert device_for("unise-mini", "openvino") == "openvino"

@@ -86,3 +86,13 @@ def test_a_pickle_in_a_module_behind_the_towers_is_refused(folder, tmp_path):
 def test_an_unknown_precision_is_told(folder):
     with pytest.raises(ModelError, match="unknown precision"):
         load_embedder(str(folder), precision="int3")
+
+
+def test_sentence_transformers_opens_a_saved_clip_with_leave_to_import_visir(folder):
+    inputs = ["a red circle", RED.image]
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        SentenceTransformer(str(folder), device="cpu")
+    opened = SentenceTransformer(str(folder), device="cpu", trust_remote_code=True)
+    ours = load_embedder(str(folder)).model
+    for one in (*inputs, {"image": RED.image, "text": "in blue"}):
+        assert np.allclose(opened.encode([one]), ours.encode([one]), atol=1e-6)

@@ -11,6 +11,7 @@ from transformers.utils.logging import disable_progress_bar
 from visir.errors import ModelError
 from visir.screenshot import Screenshot
 from visir.train.sources import open_source
+from visir.unise.embedder import load_embedder
 from visir.unise.export_clip import Gate, GateItem, export_clip
 from visir.unise.sentence import SentenceEmbedder
 
@@ -22,7 +23,9 @@ def export_model(name: str, folder: Path, precision: str, source: str, limit: in
         ModelError: the model cannot be loaded or exported, or its copy strays too far from it.
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for each file that is read would hide the gate's lines
-    model = SentenceEmbedder.load(name, "cpu", "float32")
+    model = load_embedder(name, "cpu", "float32")
+    if not isinstance(model, SentenceEmbedder):
+        raise ModelError(f"{name}: only a UniSE-CLIP can be exported, and this model runs without torch already")
     items: list[GateItem] = []
     documents: list[Screenshot] = []
     place: dict[str, int] = {}

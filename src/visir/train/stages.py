@@ -32,6 +32,7 @@ from visir.train.pairs import Features, Kind, PairBatch, PairBatches, load_pairs
 from visir.train.sources import open_source
 from visir.train.students import add_adapters, merge_adapters, open_student, save_activations, seen_height
 from visir.train.watch import Watch, check_type
+from visir.unise.mllm import get_pixels
 from visir.unise.sentence import SentenceEmbedder, follows_instructions
 from visir.version import code_version
 
@@ -79,10 +80,12 @@ class PairRun:
         if recipe.model.checkpointing:
             save_activations(self.model)
         self.probe: Probe | None = None
+        self._best = 0.0
         self.watch = Watch()
         self.step, self.number = 0, -1
         self._enter(0)
         self._restore()
+        _share([value for value in self.model.parameters() if value.requires_grad])
 
     def _enter(self, number: int) -> None:
         """Begin a stage: its loss, with the temperature of the one before unless it names one, and a fresh optimiser."""
@@ -192,20 +195,22 @@ class PairRun:
         if self.step == 0:
             return Probe(held, self.embedder())
         fresh = open_student(self.recipe.model, self.folder).to(self.device).eval()
-        return Probe(held, SentenceEmbedder(fresh, "start", "0"))
+        return Probe(held, SentenceEmbedder(fresh, "start", "0"), best=self._best)
 
     def check_pages(self) -> str | None:
         """Return a warning if the model cannot read the type on the pages; see `visir.train.watch`."""
         few = max(2, 36 // len(self.sets))
-        pages = [Screenshot(pairs.images[key]).image for pairs in self.sets for key in pairs.documents()[:few]]
-        return check_type(pages, lambda page: seen_height(self.model, page))
+        # From all over a set: it is in the order of its domains.
+        pages = [Screenshot(pairs.images[key]).image for pairs in self.sets for key in _spread(pairs.documents(), few)]
+        return check_type(pages, lambda page: seen_height(self.model, page), fixed=get_pixels(self.model) is None)
 
     def save(self) -> None:
         """Write all that the next step needs: what is trained, in 32 bits, the optimiser, the temperature."""
         tensors = {f"model.{name}": value for name, value in trained_state(self.model).items()}
         tensors |= {f"optim.{name}": value for name, value in flatten_optimizer(self.optimizer).items()}
         tensors["scale"] = self.loss.log_scale.detach()
-        meta = {"step": self.step, "stage": self.number, "base": self.recipe.model.base, "lora": self.recipe.model.lora}
+        model, best = self.recipe.model, self.probe.best if self.probe else self._best
+        meta = {"step": self.step, "stage": self.number, "base": model.base, "lora": model.lora, "probe_best": best}
         save_split(self.folder, "state", tensors, meta, piece=_PIECE)
 
     def _restore(self) -> None:
@@ -225,7 +230,7 @@ class PairRun:
             raise ModelError(f"{self.folder}: its state is of another model ({' '.join(str(error).split())[:200]})") from None
         self.loss.log_scale.data.copy_(tensors["scale"])
         restore_optimizer(self.optimizer, {name[6:]: value for name, value in tensors.items() if name.startswith("optim.")})
-        self.step = meta["step"]
+        self.step, self._best = meta["step"], meta.get("probe_best", 0.0)
 
     def finish(self) -> Path:
         """Merge adapters, keep the learned fusion only if it finds no less than the sum, and write ``model/``; returns its path."""
@@ -341,6 +346,20 @@ def trained_state(model: nn.Module) -> dict[str, Tensor]:
     """Return what training changes: parameters that are not frozen, and buffers."""
     frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
     return {name: value.detach() for name, value in model.state_dict().items() if name not in frozen}
+
+
+def _share(values: list[nn.Parameter]) -> None:
+    """Give every process the first one's values: adapters and a learned fusion begin at random, and each process drew its own."""
+    if not dist.is_initialized():
+        return
+    for value in values:
+        dist.broadcast(value.data, 0)
+
+
+def _spread(keys: list[str], count: int) -> list[str]:
+    """Return ``count`` of the keys, or all where there are fewer, evenly spaced."""
+    count = min(count, len(keys))
+    return [keys[place * len(keys) // count] for place in range(count)]
 
 
 def _average(grads: list[Tensor], said: Tensor) -> None:

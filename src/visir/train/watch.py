@@ -39,12 +39,13 @@ def line_pitch(image: Image.Image) -> float | None:
     return float(np.median(found)) if found else None
 
 
-def check_type(pages: Sequence[Image.Image], seen_height: Callable[[Image.Image], int]) -> str | None:
+def check_type(pages: Sequence[Image.Image], seen_height: Callable[[Image.Image], int], fixed: bool = False) -> str | None:
     """Return a warning where the model sees the median page's lines too near to one another to be read.
 
     Args:
         pages: some pages of the data.
         seen_height: says how many pixels high a page is for the model.
+        fixed: the model takes pictures of one size, whatever the pixel budget.
     """
     pitches = [(pitch, page) for page in pages if (pitch := line_pitch(page)) is not None]
     if len(pitches) < max(3, len(pages) // 4):
@@ -53,9 +54,13 @@ def check_type(pages: Sequence[Image.Image], seen_height: Callable[[Image.Image]
     there, on_page = seen[len(seen) // 2]
     if there >= LEAST_TYPE:
         return None
+    if fixed:
+        cause, remedy = "pictures are", "Their size is fixed: choose a model that takes larger pictures, or pages with larger type"
+    else:
+        cause, remedy = "pixel budget is", f"Raise model.pixels by {(LEAST_TYPE / there) ** 2:.1f} times"
     return (
-        f"the pixel budget is too low for the type: lines stand {on_page:.0f} pixels apart on the median page and the model sees them "
-        f"{there:.1f} apart; below {LEAST_TYPE:.0f} it cannot read. Raise model.pixels by {(LEAST_TYPE / there) ** 2:.1f} times"
+        f"the model's {cause} too small for the type: lines stand {on_page:.0f} pixels apart on the median page and the model sees them "
+        f"{there:.1f} apart; below {LEAST_TYPE:.0f} it cannot read. {remedy}"
     )
 
 
@@ -89,7 +94,7 @@ class Watch:
             if rivals > _RIVALS
             else "; few negatives lie near the right screenshot: lower or raise the learning rate, or look at the data"
         )
-        noise = float(np.std(np.diff(losses)))
+        noise = float(np.std(np.diff(now)))  # of the same steps as the level it is measured by: a steep fall before them is no noise
         stalls = now.mean() > 0.3 and before.mean() - now.mean() < max(0.01 * before.mean(), 0.1 * noise / np.sqrt(_WINDOW))
         swings = now.mean() > 0.3 and noise > 0.7 * now.mean()
         stalled = self._new(f"stall {name}", bool(stalls), f"the loss on {name} stalls at {now.mean():.3f}{hint}")

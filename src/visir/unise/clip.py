@@ -56,11 +56,13 @@ class ComposedTransformer(Transformer):
 
     def __init__(self, model_name_or_path: str, *, fusion: Fusion = "sum", **choices: Any) -> None:
         super().__init__(model_name_or_path, **choices)
+        tokenizer: Any = self.tokenizer
+        # Not every tokenizer says how many tokens the text tower takes; the base class looks for that number elsewhere.
+        tokenizer.model_max_length = min(tokenizer.model_max_length, _text_length(self))
         if self.config.model_type.startswith("siglip"):
             # Its text tower looks at the last place, full or not: it was trained on texts padded to full length, all of which it sees
             # (Zhai et al. 2023). A mask would also let the caching of gradients cut the padding off.
             self.processing_kwargs = {"text": {"padding": "max_length", "max_length": _text_length(self)}, **self.processing_kwargs}
-            tokenizer: Any = self.tokenizer
             tokenizer.model_input_names = ["input_ids"]
         if self.config.model_type == "siglip2" and "image" not in self.processing_kwargs:
             # Its processor would take defaults of its own, whatever the checkpoint's says.

@@ -83,8 +83,9 @@ def load_embedder(
 
     Args:
         name: ``"unise-mini"``, ``"text"`` for the page text encoder alone, the path of a model folder, or ``owner/model`` on a model hub.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"`` …, for models that run in torch; ``"openvino"`` for models that `visir export` wrote.
-        precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``, for models that run in torch.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` …; models that do not run in torch take ``"auto"`` and ``"cpu"``, and those that
+            `visir export` wrote also ``"openvino"``.
+        precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``; models that do not run in torch take the first two.
         dim: keep only so many leading components (Matryoshka).
         pixels: the largest area of a picture, in pixels; only for models that run in torch and take pictures of any shape.
         output: what vectors are made of; for others than ``"float32"`` see `visir.unise.compact.CompactEmbedder`.
@@ -103,9 +104,23 @@ def load_embedder(
         raise ModelError(f"{name}: {error}") from error
 
 
+def device_for(name: str, device: str) -> str:
+    """Return the device for a model where one is named for several: a GPU is for those that run in torch, the others keep theirs."""
+    return device if device == "openvino" or _runs_in_torch(name, _folder_of(name)) else "auto"
+
+
+def _folder_of(name: str) -> Path:
+    return WEIGHTS / name if (WEIGHTS / name / "config.json").is_file() else Path(name)
+
+
+def _runs_in_torch(name: str, folder: Path) -> bool:
+    """Say whether a model is a checkpoint in a folder, or else one on a hub."""
+    return _is_checkpoint(folder) or (name.count("/") == 1 and not folder.exists() and not name.startswith((".", "/")))
+
+
 def _load(name: str, device: str, precision: str, pixels: int | None) -> Embedder:
-    folder = WEIGHTS / name if (WEIGHTS / name / "config.json").is_file() else Path(name)
-    if _is_checkpoint(folder) or (name.count("/") == 1 and not folder.exists() and not name.startswith((".", "/"))):
+    folder = _folder_of(name)
+    if _runs_in_torch(name, folder):
         try:
             from visir.unise.sentence import SentenceEmbedder
         except ImportError as error:
@@ -118,6 +133,10 @@ def _load(name: str, device: str, precision: str, pixels: int | None) -> Embedde
         raise ModelError(f"there is no model {name!r}: name one that visir ships ({shipped}) or a folder with its config.json") from error
     if pixels is not None:
         raise ModelError(f"{name}: pixels are for models that run in torch")
+    if precision not in ("auto", "float32"):
+        raise ModelError(f"{name}: this model does not run in torch and takes the precision auto or float32, not {precision!r}")
+    if device not in ("auto", "cpu") and config.get("kind") != "clip-onnx":
+        raise ModelError(f"{name}: this model does not run in torch and takes the device auto or cpu, not {device!r}")
     if config.get("kind") == "text-onnx":
         from visir.unise.onnx import TextEmbedder
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.util import is_sentence_transformer_model, load_file_path
+from sentence_transformers.util import load_dir_path, load_file_path
 from transformers import PreTrainedConfig
 
 from visir.errors import ModelError
@@ -24,6 +24,8 @@ from visir.unise.mllm import mend_processors, set_pixels, unise_mllm
 
 _BATCH = 16
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# What sentence-transformers would ask for leave to run: modules of a saved model that are visir's.
+_OWN = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (ComposedTransformer, ReadingEncoder)}
 # Not fitted: a model that is trained here writes its own into visir.json.
 _CALIBRATION = Calibration(text=(0.35, 0.1), picture=(0.65, 0.08), both=(0.5, 0.09))
 
@@ -75,12 +77,9 @@ class SentenceEmbedder:
         folder = Path(name)
         model = open_model(name, pixels=pixels, device=device, model_kwargs={"dtype": _PRECISIONS[precision]})
         model = model.to(_PRECISIONS[precision]).eval()
-        revision = f"{_digest(folder) if folder.is_dir() else _hub_revision(model)}-{model.truncate_dim or 'full'}"
+        revision = f"{model_revision(name)}-{model.truncate_dim or 'full'}"
         revision += f"-{pixels}" if pixels is not None else ""
-        own = folder / "visir.json"
-        facts = json.loads(own.read_text(encoding="utf-8")) if own.is_file() else {}
-        calibration = Calibration(**facts["calibration"]) if "calibration" in facts else _CALIBRATION
-        return cls(model, folder.resolve().name if folder.is_dir() else name, revision, calibration, facts.get("made"))
+        return cls(model, folder.resolve().name if folder.is_dir() else name, revision, *_facts(name))
 
     def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
         """Embed queries of text, picture or both; see `Embedder`."""
@@ -125,8 +124,8 @@ def follows_instructions(model: SentenceTransformer) -> bool:
 def open_model(name: str, pixels: int | None = None, fusion: Fusion = "sum", **choices: Any) -> SentenceTransformer:
     """Open a model as sentence-transformers knows it; safetensors only, never remote code.
 
-    A folder that ``save_pretrained`` wrote, and a checkpoint on a hub made for sentence-transformers, are opened as they are; a bare CLIP,
-    SigLIP or Qwen-VL checkpoint of transformers becomes a UniSE-CLIP or a UniSE-MLLM.
+    What ``save_pretrained`` wrote is opened as it is; a bare CLIP, SigLIP or Qwen-VL checkpoint of transformers becomes a UniSE-CLIP or a
+    UniSE-MLLM.
 
     Args:
         name: a folder, or ``owner/model`` on a hub.
@@ -137,11 +136,10 @@ def open_model(name: str, pixels: int | None = None, fusion: Fusion = "sum", **c
     Raises:
         ModelError: it is not there, not reachable, or damaged.
     """
-    folder = Path(name)
     options = {"use_safetensors": True, "trust_remote_code": False, **choices.pop("model_kwargs", {})}
     mend_processors()
     try:
-        model = _open(name, folder, fusion, options, choices)
+        model = _open(name, fusion, options, choices)
         if pixels is not None:
             set_pixels(model, pixels)
     except ModelError:
@@ -151,14 +149,14 @@ def open_model(name: str, pixels: int | None = None, fusion: Fusion = "sum", **c
     return model
 
 
-def _open(name: str, folder: Path, fusion: Fusion, options: dict[str, Any], choices: dict[str, Any]) -> SentenceTransformer:
-    made_of = _first_module(folder)
-    if made_of is ComposedTransformer:
-        return load_clip(folder, options, **choices)
-    if made_of is ReadingEncoder:
-        return load_mini(folder, **choices)
-    if (folder / "modules.json").is_file() or (not folder.is_dir() and is_sentence_transformer_model(name)):
-        _refuse_pickles(name)
+def _open(name: str, fusion: Fusion, options: dict[str, Any], choices: dict[str, Any]) -> SentenceTransformer:
+    modules = _modules(name)
+    _refuse_foreign(name, modules)
+    made_of = next((_OWN[module["type"]] for module in modules if module["type"] in _OWN), None)
+    if made_of is not None:
+        place = Path(load_dir_path(name, "") or name)
+        return load_clip(place, options, **choices) if made_of is ComposedTransformer else load_mini(place, **choices)
+    if modules:
         return SentenceTransformer(name, model_kwargs=options, **choices)
     kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
     if kind in MLLM_KINDS:
@@ -169,20 +167,38 @@ def _open(name: str, folder: Path, fusion: Fusion, options: dict[str, Any], choi
     raise ModelError(f"the model {name} cannot be loaded: it is of the kind {kind!r}; visir makes models of {known}")
 
 
-def _refuse_pickles(name: str) -> None:
-    """Refuse a model one of whose modules has pickled weights alone: sentence-transformers would load these, whatever it is told."""
-    modules = load_file_path(name, "modules.json")
-    for module in json.loads(Path(modules).read_text(encoding="utf-8")) if modules else []:
-        place = module.get("path", "")
+def _modules(name: str) -> list[dict[str, Any]]:
+    """Return what the ``modules.json`` of a saved model says; nothing for a bare checkpoint."""
+    path = load_file_path(name, "modules.json")
+    return json.loads(Path(path).read_text(encoding="utf-8")) if path else []
+
+
+def _refuse_foreign(name: str, modules: list[dict[str, Any]]) -> None:
+    """Refuse code that a model brings, and pickled weights, which sentence-transformers would load whatever it is told."""
+    for module in modules:
+        kind, place = module["type"], module.get("path", "")
+        if kind not in _OWN and not kind.startswith("sentence_transformers."):
+            raise ModelError(f"the model {name} cannot be loaded: its modules.json names {kind}; visir runs no code that a model brings")
         if place and not load_file_path(name, "model.safetensors", place) and load_file_path(name, "pytorch_model.bin", place):
             raise ModelError(f"the model {name} cannot be loaded: {place}/pytorch_model.bin is a pickle; visir reads safetensors only")
 
 
-def _first_module(folder: Path) -> type | None:
-    """Return which class of ours the first module of a saved model is, or nothing."""
-    modules = folder / "modules.json"
-    named = {module.get("type") for module in json.loads(modules.read_text(encoding="utf-8"))} if modules.is_file() else set()
-    return next((kind for kind in (ComposedTransformer, ReadingEncoder) if f"{kind.__module__}.{kind.__qualname__}" in named), None)
+def _facts(name: str) -> tuple[Calibration, dict[str, Any]]:
+    """Return how a model's similarities are read and what made it, as its ``visir.json`` says, if it has one."""
+    path = load_file_path(name, "visir.json")
+    try:
+        facts = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+        return Calibration(**facts["calibration"]) if "calibration" in facts else _CALIBRATION, facts.get("made", {})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"the model {name} cannot be loaded: its visir.json is damaged ({error})") from error
+
+
+def model_revision(name: str) -> str:
+    """Return a digest of a folder's weights and settings, or the commit of a model on a hub, whose client names its folder by it."""
+    if Path(name).is_dir():
+        return _digest(Path(name))
+    file = load_file_path(name, "modules.json") or load_file_path(name, "config.json")
+    return Path(file).parent.name if file else "unknown"
 
 
 def _digest(folder: Path) -> str:
@@ -193,8 +209,3 @@ def _digest(folder: Path) -> str:
             with path.open("rb") as file:
                 state.update(hashlib.file_digest(file, "blake2b").digest())
     return state.hexdigest()
-
-
-def _hub_revision(model: SentenceTransformer) -> str:
-    config = getattr(model[0], "config", None)
-    return str(getattr(config, "_commit_hash", None) or "unknown")

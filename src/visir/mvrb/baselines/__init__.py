@@ -12,7 +12,7 @@ from visir.mvrb.baselines.regions import RegionRetriever
 from visir.mvrb.baselines.words import Bm25
 from visir.mvrb.cache import Cache
 from visir.mvrb.retriever import Retriever
-from visir.unise.embedder import WEIGHTS, load_embedder
+from visir.unise.embedder import WEIGHTS, device_for, load_embedder
 from visir.unise.regions import RegionEmbedder
 
 BASELINES = ("random", "grey", "ocr-bm25", "rapidocr-bm25")
@@ -74,7 +74,7 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
             raise ModelError(f"the model {plain} runs in torch: pip install 'visir[train]' ({error})") from error
         return LateInteraction.load(plain, cache, device)
     model, part = _parted(plain)
-    embedder = load_embedder(model, device)
+    embedder = load_embedder(model, device_for(model, device))
     if plain != name and embedder.reads != "text":
         raise ModelError(f"{name}: the model {plain} looks at pixels and needs no OCR")
     if part and not isinstance(embedder, RegionEmbedder):

@@ -15,7 +15,7 @@ def is_late_interaction(name: str) -> bool:
     return bool(_settings(name, "config_sentence_transformers.json").get("model_type") == "MultiVectorEncoder")
 
 
-def model_file(name: str, file: str) -> Path | None:
+def _model_file(name: str, file: str) -> Path | None:
     """Return a file of a model folder, or of a model on a hub; ``None`` where it cannot be had."""
     if Path(name).is_dir():
         return Path(name, file)
@@ -31,7 +31,7 @@ def model_file(name: str, file: str) -> Path | None:
 
 
 def _settings(name: str, file: str) -> dict[str, Any]:
-    path = model_file(name, file)
+    path = _model_file(name, file)
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path else {}
     except (OSError, ValueError):

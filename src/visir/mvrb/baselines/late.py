@@ -14,21 +14,14 @@ from numpy.typing import NDArray
 from sentence_transformers import MultiVectorEncoder
 
 from visir.errors import ModelError
-from visir.mvrb.baselines.kinds import model_file
 from visir.mvrb.cache import Cache, key_of
 from visir.mvrb.data import Row, TaskData
 from visir.mvrb.retriever import Progress
-from visir.unise.sentence import _digest as folder_digest
+from visir.unise.sentence import model_revision
 
 _BATCH = 16
 _PRECISION = {"cuda": torch.bfloat16}
 Tokens = NDArray[np.float16]
-
-
-def _revision(name: str) -> str:
-    """Return a digest of a folder's files, or the commit of a model on a hub, which keeps its files under that name."""
-    config = model_file(name, "config.json")
-    return folder_digest(Path(name)) if Path(name).is_dir() or config is None else config.parent.name
 
 
 class LateInteraction:
@@ -65,7 +58,7 @@ class LateInteraction:
             raise ModelError(f"the model {name} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
         model = model.to(_PRECISION.get(device.split(":")[0], torch.float32)).eval()
         folder = Path(name)
-        return cls(model, folder.resolve().name if folder.is_dir() else name, _revision(name), cache)
+        return cls(model, folder.resolve().name if folder.is_dir() else name, model_revision(name), cache)
 
     @property
     def computed(self) -> int:

@@ -15,7 +15,7 @@ from visir.errors import ModelError
 from visir.mvrb.baselines import PARTS
 from visir.mvrb.experiments.setting import Cell, Finding, Setting
 from visir.screenshot import Screenshot, clean_text
-from visir.unise.embedder import load_embedder
+from visir.unise.embedder import device_for, load_embedder
 from visir.unise.regions import RegionEmbedder
 
 SHAPES = ("clip-b32", "clip-l14", "qwen2-vl-2b")
@@ -107,7 +107,8 @@ def _shape_facts(name: str, device: str) -> dict[str, Any]:
 
 def _model_facts(name: str, device: str) -> dict[str, Any]:
     part = next((part for part in PARTS if name.endswith(part)), "")
-    embedder = load_embedder(name.removesuffix(part), device)
+    model_name = name.removesuffix(part)
+    embedder = load_embedder(model_name, device_for(model_name, device))
     text = clean_text(f"{_QUESTION}. " * 40)
     # Each page once: a model may remember what it saw last.
     pages = iter([Screenshot.from_image(_page(f"{number} {text}"), text=text) for number in range(_ROUNDS + 1)])

@@ -27,8 +27,9 @@ def serve(repositories: dict[str, Path]) -> Iterator[str]:
         def answer(self):
             path = self.path.partition("?")[0].strip("/")
             for name, folder in repositories.items():
-                if path.startswith(f"api/{name}") and ("/tree/" in path):
-                    return self.tree(folder)
+                tree = f"api/{name}/tree/"
+                if path.startswith(tree):
+                    return self.tree(folder, path.removeprefix(tree).partition("/")[2])
                 if path == f"api/{name}" or path.startswith(f"api/{name}/revision/"):
                     return self.about(name, folder)
                 head = f"{name.removeprefix('models/')}/resolve/"
@@ -40,12 +41,18 @@ def serve(repositories: dict[str, Path]) -> Iterator[str]:
             siblings = [{"rfilename": file.relative_to(folder).as_posix()} for file in files(folder)]
             self.say(200, json.dumps({"id": name.partition("/")[2], "sha": COMMIT, "siblings": siblings, "tags": []}).encode())
 
-        def tree(self, folder):
+        def tree(self, folder, below):
+            """List what lies in a folder of the repository, ``below`` its top, and with ``recursive`` in the query all of it."""
+            if not (folder / below).is_dir():
+                return self.say(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+            every = "recursive=true" in self.path.lower()
             rows = [
-                {"type": "file", "path": file.relative_to(folder).as_posix(), "size": file.stat().st_size, "oid": digest(file)}
-                for file in files(folder)
+                {"type": "file", "path": path.relative_to(folder).as_posix(), "size": path.stat().st_size, "oid": digest(path)}
+                if path.is_file()
+                else {"type": "directory", "path": path.relative_to(folder).as_posix(), "oid": "0" * 40}
+                for path in sorted((folder / below).glob("**/*" if every else "*"))
             ]
-            self.say(200, json.dumps(rows).encode())
+            return self.say(200, json.dumps(rows).encode())
 
         def file(self, file):
             if not file.is_file():
