@@ -87,24 +87,32 @@ class TextTeacher(nn.Module):
 def read_quantized(path: Path) -> dict[str, Tensor]:
     """Return the weights of an int8 ONNX encoder that `visir.unise.export` made, under the names of a BERT checkpoint.
 
-    Quantisation renames matrices but keeps their order, which is that of the forward pass: six of them a layer, as in `_MATRICES`.
+    Export forgets the names of matrices, but products stand in the order of the forward pass: six of them a layer, as in `_MATRICES`.
     """
     import onnx
 
-    values = {value.name: onnx.numpy_helper.to_array(value) for value in onnx.load(path).graph.initializer}
-    weights: dict[str, Tensor] = {}
-    matrices: list[Tensor] = []
-    for name, value in values.items():
-        if name.endswith("_quantized"):
-            stem = name.removesuffix("_quantized")
-            scale, zero = values[f"{stem}_scale"].astype(np.float32), values[f"{stem}_zero_point"].astype(np.float32)
-            plain = torch.from_numpy((value.astype(np.float32) - zero) * scale)
-            if stem.startswith("encoder."):
-                weights[stem.removeprefix("encoder.")] = plain
-            else:
-                matrices.append(plain.T.contiguous())
-        elif re.match(r"encoder\..*\.(weight|bias)$", name):
-            weights[name.removeprefix("encoder.")] = torch.from_numpy(value.copy())
+    graph = onnx.load(path).graph
+    values = {value.name: onnx.numpy_helper.to_array(value) for value in graph.initializer}
+    weights = {
+        name.removeprefix("encoder."): torch.from_numpy(value.copy())
+        for name, value in values.items()
+        if re.match(r"encoder\..*\.(weight|bias)$", name)
+    }
+
+    def plain(stem: str) -> Tensor:
+        scale, zero = values[f"{stem}_scale"].astype(np.float32), values[f"{stem}_zero_point"].astype(np.float32)
+        return torch.from_numpy((values[f"{stem}_quantized"].astype(np.float32) - zero) * scale)
+
+    for stem in (name.removesuffix("_quantized") for name in values if name.startswith("encoder.") and name.endswith("_quantized")):
+        weights[stem.removeprefix("encoder.")] = plain(stem)
+    widened = {node.output[0]: node.input for node in graph.node if node.op_type == "DequantizeLinear"}
+    matrices = []
+    for node in graph.node:
+        if node.op_type == "MatMulInteger" and node.input[1] in values:
+            matrices.append(plain(node.input[1].removesuffix("_quantized")))
+        elif node.op_type == "MatMul" and node.input[1] in widened:
+            small, scale, *_ = widened[node.input[1]]
+            matrices.append(torch.from_numpy(values[small].astype(np.float32) * values[scale]))
     for number, matrix in enumerate(matrices):
-        weights[f"encoder.layer.{number // 6}.{_MATRICES[number % 6]}.weight"] = matrix
+        weights[f"encoder.layer.{number // 6}.{_MATRICES[number % 6]}.weight"] = matrix.T.contiguous()
     return weights
