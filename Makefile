@@ -2,7 +2,7 @@
 # make devset  build the development benchmark in data/dev
 # make vira    build the training set in data/vira (hours); RECIPE=small for a small one
 # make test    install what the tests need, run every check
-# make unise-mini   train the default model anew, from nothing (some hours; see docs/training.md)
+# make unise-mini   train the default model anew, from nothing: its reader, then its text encoder (a day; see docs/training.md)
 PYTHON ?= python3
 RECIPE ?= full
 WORKERS ?= 1
@@ -53,7 +53,10 @@ slow:
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
-unise-mini: .venv/installed-dev
+unise-mini: devset
 	test -f data/practice.zip || $(BIN)/python -m visir.vira.practice.build_pack -o data/practice.zip
 	$(BIN)/python -m visir.train.reading unise-mini-cpu.toml -o runs/unise-mini
 	$(BIN)/python -m visir.train.export_mini runs/unise-mini src/visir/unise/weights/unise-mini
+	$(BIN)/visir vira build small -o data/vira-small --workers $(WORKERS)
+	$(BIN)/visir train unise-mini-pairs -o runs/unise-mini-pairs
+	$(BIN)/python -m visir.train.export_adapter runs/unise-mini-pairs src/visir/unise/weights/unise-mini
