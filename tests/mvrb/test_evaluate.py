@@ -116,6 +116,8 @@ def test_the_report_shows_tables_bars_and_pictures(evaluations, folder, tmp_path
     shown = page.read_text()
     assert shown.count("<figure>") >= 2 * 24
     assert shown.count("<tr class=published>") == 7
+    board = shown[: shown.index("</table>")]
+    assert board.rindex("<tr><td>") < board.index("<tr class=published>"), "measured on other data: below ours, whatever they have"
     assert shown.count("<div class=bar>") == 4 * 4
     [other, _] = write(files, tmp_path / "other", "grey")
     assert "Lost by grey" in other.read_text()

@@ -1,4 +1,8 @@
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import mteb
 import numpy as np
@@ -63,6 +67,14 @@ def test_instructions_pictures_and_texts_arrive(tasks):
         for one, other in zip((*told.queries, *told.candidates), (*task.queries, *task.candidates), strict=True):
             assert one.digest == other.digest
             assert one.kind == other.kind
+
+
+def test_the_program_of_the_docs_runs(folder, tmp_path):
+    page = (Path(__file__).parent.parent.parent / "docs" / "mvrb.md").read_text()
+    [program] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    program = program.replace("data/dev", str(folder)).replace("SR/help", "Screenshot_Retrieval/document")
+    told = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"\{'MVRB\w+': [01]\.\d+\}", told.stdout.strip().splitlines()[-1])
 
 
 def test_a_system_of_ours_is_a_model_of_mteb():

@@ -24,12 +24,20 @@ from mteb.models.model_meta import ModelMeta
 from mteb.types import PromptType
 
 from visir.errors import BenchmarkError
-from visir.mvrb.data import Row, TaskData
+from visir.mvrb.data import Benchmark, Row, TaskData
+from visir.mvrb.evaluate import prepare
+from visir.mvrb.hub import find_benchmark
 from visir.mvrb.measures import best
 from visir.mvrb.retriever import Progress, Retriever
 from visir.unise.instructions import SEARCH
 
 PAPER = "https://arxiv.org/abs/2502.11431"
+_CITATION = """@misc{mvrb2025,
+  title = {Any Information Is Just Worth One Single Screenshot: Unifying Search With Visualized Information Retrieval},
+  year = {2025},
+  eprint = {2502.11431},
+  archivePrefix = {arXiv},
+}"""
 _CATEGORIES = {
     ("text", "image"): "t2i",
     ("image+text", "image"): "it2i",
@@ -84,6 +92,21 @@ def _reciprocal_rank(found: Mapping[str, float], right: Mapping[str, int]) -> fl
     return next((1.0 / rank for rank, name in enumerate(order, 1) if right.get(name)), 0.0)
 
 
+def mteb_tasks(place: str, patterns: Sequence[str] = (), revision: str = "main") -> list[AbsTaskRetrieval]:
+    """Return the tasks of a benchmark as tasks of mteb, in the order of their names.
+
+    Args:
+        place: a folder in MVRB's layout, or owner/name on a hub, such as ``marsh123/MVRB``.
+        patterns: only tasks whose names hold one of these.
+        revision: of the data, for mteb's records.
+
+    Raises:
+        BenchmarkError: there is no such benchmark, or it is damaged.
+    """
+    benchmark = Benchmark(find_benchmark(place))
+    return [mteb_task(task, revision) for task in prepare(benchmark, benchmark.chosen(patterns))]
+
+
 def mteb_task(task: TaskData, revision: str = "main") -> AbsTaskRetrieval:
     """Return a task as one of mteb's.
 
@@ -106,6 +129,8 @@ def mteb_task(task: TaskData, revision: str = "main") -> AbsTaskRetrieval:
             "eval_langs": ["eng-Latn"],
             "main_score": "recall_at_1",
             "prompt": {"query": task.instruction},
+            "license": "not specified",
+            "bibtex_citation": _CITATION,
         }
     )
     made: AbsTaskRetrieval = type(name, (MvrbTask,), {"metadata": metadata, "source": task})()

@@ -134,7 +134,7 @@ def _markdown(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _board(evaluations: Sequence[Evaluation]) -> list[list[str]]:
-    """Return the leaderboard, its head first: Recall@1 in percent, ours and the published rows, best first."""
+    """Return the leaderboard, its head first: Recall@1 in percent, ours, best first, and below them the published rows."""
     metas = list(dict.fromkeys([*METAS, *evaluations[0].meta]))
     rows: list[tuple[float, list[str]]] = []
     for item in evaluations:
@@ -143,12 +143,14 @@ def _board(evaluations: Sequence[Evaluation]) -> list[list[str]]:
         overall = item.overall["recall_at_1"]
         depth = f"{100 * item.overall['recall_at_10']:.1f}"
         rows.append((100 * overall, [item.model, f"{100 * overall:.1f}", f"{100 * low:.1f} to {100 * high:.1f}", *scores, depth, ""]))
+    rows.sort(key=lambda row: -row[0])
+    others: list[tuple[float, list[str]]] = []
     for name, total, *parts in PUBLISHED:
         known = dict(zip(METAS, parts, strict=True))
         scores = [f"{value:.2f}" if (value := known.get(meta)) is not None else "" for meta in metas]
-        rows.append((total, [name, f"{total:.2f}", "", *scores, "", _PUBLISHED]))
-    rows.sort(key=lambda row: -row[0])
-    return [["model", "overall", "interval", *metas, "Recall@10", "source"], *(row for _, row in rows)]
+        others.append((total, [name, f"{total:.2f}", "", *scores, "", _PUBLISHED]))
+    others.sort(key=lambda row: -row[0])
+    return [["model", "overall", "interval", *metas, "Recall@10", "source"], *(row for _, row in [*rows, *others])]
 
 
 _PUBLISHED = "published"
