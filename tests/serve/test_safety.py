@@ -5,18 +5,24 @@ import http.client
 import io
 import json
 import socket
+import threading
 import zipfile
 import zlib
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 from documents import write_pdf
+from fastapi.testclient import TestClient
 from PIL import Image
-from servers import running
+from servers import running, wait_until
 from starlette.datastructures import Headers
 
 from visir.errors import VisirError
+from visir.index import Index
+from visir.serve.app import create_app
 from visir.serve.client import RequestError
 from visir.serve.guard import COOKIE, Keys
 from visir.serve.options import ServeOptions, state_folder
@@ -376,6 +382,28 @@ def test_addresses_of_this_machine_and_network_are_refused(client, server):
     assert (job.indexed, job.failed) == (0, len(addresses))
     assert all("private address" in failure.reason for failure in job.failures), job.failures
     assert client.remove(*addresses) == len(addresses)
+
+
+def test_addresses_of_this_machine_are_fetched_where_that_is_allowed(tmp_path):
+    write_pdf(tmp_path / "site" / "walrus.pdf", ["The walrus on the beach"])
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path / "site")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as site, running(tmp_path / "index", "--allow-private") as server:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{site.server_port}/walrus.pdf"
+        job = server.client().wait(server.client().add(address))
+        site.shutdown()
+        assert (job.indexed, job.failures) == (1, [])
+        assert server.client().search("walrus beach").hits[0].uri == address
+
+
+def test_the_limits_of_a_server_reach_the_process_that_indexes(tmp_path):
+    path = write_pdf(tmp_path / "long.pdf", [f"page {number}" for number in range(5)])
+    with Index.open(tmp_path / "index") as index, TestClient(create_app(index, ServeOptions(max_pages=2)), "http://127.0.0.1") as client:
+        job = client.post("/api/documents/files", files={"files": ("long.pdf", path.read_bytes())}).json()
+        wait_until(lambda: client.get(f"/api/jobs/{job['id']}").json()["state"] not in ("queued", "running"))
+        [document] = client.get("/api/documents").json()["documents"]
+        assert (document["pages"], document["state"]) == (2, "partial")
+        assert "no further than page 2, which is the limit" in document["reason"]
 
 
 def test_an_uploaded_page_sees_no_other_upload_and_no_file_of_the_machine(server, client, tmp_path):

@@ -264,6 +264,8 @@ class _Run:
             self.batch.forget(edition)
             self._fail(file, before, content, error)
             return
+        if not reason and pages >= (most := self.worker.options.max_pages):
+            reason = f"it was read no further than page {most:,}, which is the limit"
         if reason:
             self.listeners.failure(file.name, reason)
             self.summary.failed += 1
