@@ -140,7 +140,7 @@ def test_more_like_this_from_an_open_page_and_from_a_part_of_it(page):
 
 
 def test_filters_narrow_the_hits_and_stay_in_the_address(page):
-    search(page, "rainfall bread chess")
+    search(page, "rainfall bread defence")
     expect(page.locator(".hit").nth(2)).to_be_visible()
     page.get_by_text("More filters").click()
     page.get_by_label("Name or path holds").fill("chess")
