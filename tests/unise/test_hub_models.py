@@ -148,3 +148,14 @@ def test_code_that_a_model_brings_is_never_run(tmp_path, run_with_hub):
             assert f"the model {name} cannot be loaded" in error
         if name.endswith("-module"):
             assert error == f"the model {name} cannot be loaded: its modules.json names evil.Evil; visir runs no code that a model brings"
+
+
+def test_without_a_hub_one_line_says_so(tmp_path):
+    code = "import sys\nfrom visir.unise.embedder import load_embedder\nload_embedder(sys.argv[1])"
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code, "owner/model"], capture_output=True, text=True, env=environment, timeout=200)
+    told = done.stderr.strip().splitlines()
+    assert told[-1].endswith(
+        "the model owner/model cannot be loaded: there is no such folder, and http://127.0.0.1:9 cannot be reached to fetch it"
+    )
+    assert not any("Retrying" in line or "thrown while requesting" in line for line in told)

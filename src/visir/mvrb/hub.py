@@ -2,16 +2,15 @@
 
 import re
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 from visir.errors import BenchmarkError
+from visir.unise.hub import reach_hub
 
 OFFICIAL = "marsh123/MVRB"
 """The paper's benchmark on the hub."""
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
-_SECONDS = 10.0
 
 
 def find_benchmark(place: str, tell: Callable[[str], None] = lambda line: None) -> Path:
@@ -48,21 +47,3 @@ def find_benchmark(place: str, tell: Callable[[str], None] = lambda line: None) 
     except Exception as error:  # whatever the network's libraries raise when a transfer breaks
         reason = " ".join(str(error).split())[:200]
         raise BenchmarkError(f"{place} was not fetched whole: {reason}; run it again, what is there stays") from error
-
-
-@cache
-def reach_hub() -> bool:
-    """Say whether the hub answers; where it does not, its libraries are told, so that they look only at what they have.
-
-    Without this they try again for minutes before they give up.
-    """
-    from huggingface_hub import constants, get_session
-
-    if constants.HF_HUB_OFFLINE:
-        return False
-    try:
-        get_session().head(constants.ENDPOINT, timeout=_SECONDS)
-    except Exception:  # names that do not resolve, refused, too slow, no certificate: all the same here
-        constants.HF_HUB_OFFLINE = True
-        return False
-    return True

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from huggingface_hub import constants
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import load_dir_path, load_file_path
 from transformers import PreTrainedConfig
@@ -17,6 +18,7 @@ from visir.screenshot import Query, Screenshot
 from visir.unise.clip import KINDS as CLIP_KINDS
 from visir.unise.clip import ComposedTransformer, Fusion, load_clip, unise_clip
 from visir.unise.embedder import Calibration, Vectors
+from visir.unise.hub import reach_hub
 from visir.unise.instructions import SEARCH
 from visir.unise.mini_student import ReadingEncoder, load_mini
 from visir.unise.mllm import KINDS as MLLM_KINDS
@@ -138,6 +140,10 @@ def open_model(name: str, pixels: int | None = None, fusion: Fusion = "sum", **c
     """
     options = {"use_safetensors": True, "trust_remote_code": False, **choices.pop("model_kwargs", {})}
     mend_processors()
+    if not Path(name).is_dir() and not reach_hub() and not load_file_path(name, "config.json") and not load_file_path(name, "modules.json"):
+        raise ModelError(
+            f"the model {name} cannot be loaded: there is no such folder, and {constants.ENDPOINT} cannot be reached to fetch it"
+        )
     try:
         model = _open(name, fusion, options, choices)
         if pixels is not None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from visir.mvrb.hub import reach_hub
+from visir.unise.hub import reach_hub
 
 
 def is_late_interaction(name: str) -> bool:
