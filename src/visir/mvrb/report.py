@@ -143,14 +143,12 @@ def _board(evaluations: Sequence[Evaluation]) -> list[list[str]]:
         overall = item.overall["recall_at_1"]
         depth = f"{100 * item.overall['recall_at_10']:.1f}"
         rows.append((100 * overall, [item.model, f"{100 * overall:.1f}", f"{100 * low:.1f} to {100 * high:.1f}", *scores, depth, ""]))
-    rows.sort(key=lambda row: -row[0])
-    others: list[tuple[float, list[str]]] = []
     for name, total, *parts in PUBLISHED:
         known = dict(zip(METAS, parts, strict=True))
         scores = [f"{value:.2f}" if (value := known.get(meta)) is not None else "" for meta in metas]
-        others.append((total, [name, f"{total:.2f}", "", *scores, "", _PUBLISHED]))
-    others.sort(key=lambda row: -row[0])
-    return [["model", "overall", "interval", *metas, "Recall@10", "source"], *(row for _, row in [*rows, *others])]
+        rows.append((total, [name, f"{total:.2f}", "", *scores, "", _PUBLISHED]))
+    rows.sort(key=lambda row: (row[1][-1] == _PUBLISHED, -row[0]))
+    return [["model", "overall", "interval", *metas, "Recall@10", "source"], *(row for _, row in rows)]
 
 
 _PUBLISHED = "published"

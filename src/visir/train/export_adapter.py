@@ -18,12 +18,12 @@ import numpy as np
 from torch import Tensor
 
 from visir.errors import ModelError
-from visir.screenshot import Screenshot
 from visir.train.checkpoint import load_split
 from visir.train.command import run_on_folders
+from visir.train.export_gate import gate_items
 from visir.train.export_mini import write_config
 from visir.train.sources import open_source
-from visir.unise.export_clip import Gate, GateItem, compare
+from visir.unise.export_clip import Gate, compare
 from visir.unise.mini_student import ReadingEncoder
 from visir.unise.onnx import open_text_embedder
 from visir.unise.sentence import SentenceEmbedder
@@ -78,15 +78,10 @@ def _compare(run: Path, data: dict[str, Any], folder: Path, adapter: Path) -> Ga
     reader.remember(run / "readings.sqlite")
     texts = json.loads((folder / "config.json").read_text(encoding="utf-8"))["text"]
     exported = open_text_embedder(folder.parent / texts, adapter)
-    items: list[GateItem] = []
-    pages: dict[str, str] = {}
-    for source in data["sources"]:
-        for pairs in (pairs for split in ("held", "train") for pairs in open_source(source, split, data.get("leave_out", ()))):
-            for pair in pairs.pairs[:_ASKED] if pairs.kind != "sq2s" else ():
-                if pair.document not in pages:
-                    pages[pair.document] = reader.read(Screenshot(pairs.images[pair.document]).image)
-                items.append(GateItem(pairs.query(pair), list(pages).index(pair.document)))
-    return compare(trained, exported, items, list(pages.values()))
+    left = data.get("leave_out", ())
+    sets = [pairs for source in data["sources"] for split in ("held", "train") for pairs in open_source(source, split, left)]
+    items, pages = gate_items([pairs for pairs in sets if pairs.kind != "sq2s"], _ASKED)
+    return compare(trained, exported, items, [reader.read(page.image) for page in pages])
 
 
 def adapters_of(tensors: dict[str, Tensor], share: float) -> dict[str, Tensor]:

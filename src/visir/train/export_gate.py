@@ -3,13 +3,14 @@
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
 from visir.errors import ModelError
 from visir.screenshot import Screenshot
+from visir.train.pairs import PairSet
 from visir.train.sources import open_source
 from visir.unise.embedder import load_embedder
 from visir.unise.export_clip import Gate, GateItem, export_clip
@@ -26,19 +27,25 @@ def export_model(name: str, folder: Path, precision: str, source: str, limit: in
     model = load_embedder(name, "cpu", "float32")
     if not isinstance(model, SentenceEmbedder):
         raise ModelError(f"{name}: only a UniSE-CLIP can be exported, and this model runs without torch already")
+    items, documents = gate_items([*open_source(source, "held"), *open_source(source, "train")], limit)
+    if not items:
+        raise ModelError(f"{source}: no pairs there that the gate could ask")
+    with _hushed():
+        return export_clip(model, folder, precision, items, documents)
+
+
+def gate_items(sets: Iterable[PairSet], limit: int) -> tuple[list[GateItem], list[Screenshot]]:
+    """Return what a gate asks, the first ``limit`` pairs of each set, and the documents that these name, each once."""
     items: list[GateItem] = []
     documents: list[Screenshot] = []
     place: dict[str, int] = {}
-    for pairs in [*open_source(source, "held"), *open_source(source, "train")]:
+    for pairs in sets:
         for pair in pairs.pairs[:limit]:
             if pair.document not in place:
                 place[pair.document] = len(documents)
                 documents.append(Screenshot(pairs.images[pair.document]))
             items.append(GateItem(pairs.query(pair), place[pair.document]))
-    if not items:
-        raise ModelError(f"{source}: no pairs there that the gate could ask")
-    with _hushed():
-        return export_clip(model, folder, precision, items, documents)
+    return items, documents
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def fold_norms(module: nn.Module) -> None:
                 module[at], module[at + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
 
 
-def export_tower(tower: MiniTower, pack: Pack, target: Path) -> dict[str, float]:
+def export_tower(tower: MiniTower, pack: Pack, target: Path) -> None:
     """Write the reading part of a tower as static int8 ONNX, if its maps are those of the tower in 32 bits.
 
     Args:
@@ -84,11 +84,8 @@ def export_tower(tower: MiniTower, pack: Pack, target: Path) -> dict[str, float]
         pack: gives the pages on which the ranges of activations are found.
         target: the file.
 
-    Returns:
-        the mean cosine of each map with the tower's own, on pages that the calibration did not see.
-
     Raises:
-        ModelError: one of them strays too far.
+        ModelError: one of them strays too far, on pages that the calibration did not see.
     """
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -128,20 +125,19 @@ def export_tower(tower: MiniTower, pack: Pack, target: Path) -> dict[str, float]
             calibrate_method=CalibrationMethod.Percentile,
             extra_options={"CalibPercentile": 99.99},
         )
-        alike = compare_maps(reader, small, pack)
+        alike = _compare_maps(reader, small, pack)
         if min(alike.values()) < _LEAST_COSINE:
             told = ", ".join(f"{name} {value:.4f}" for name, value in alike.items())
             raise ModelError(f"the tower in 8 bits strays too far from itself in 32: cosines of its maps {told}, at least {_LEAST_COSINE}")
         shutil.copyfile(small, target)
-    return alike
 
 
-def compare_maps(reader: nn.Module, exported: Path, pack: Pack) -> dict[str, float]:
+@torch.no_grad()
+def _compare_maps(reader: nn.Module, exported: Path, pack: Pack) -> dict[str, float]:
     """Return by name the mean cosine of the maps that a tower and its exported file make of the same pages."""
     session, flat, cosines = open_session(exported), torch.flatten, []
     for page in _pages(pack, _CHECK_SEED, _CHECK_PAGES):
-        with torch.no_grad():
-            ours = reader(torch.from_numpy(page["image"].copy()))
+        ours = reader(torch.from_numpy(page["image"].copy()))
         theirs = [torch.from_numpy(made) for made in session.run(list(_MAPS), page)]
         cosines.append([float(F.cosine_similarity(*pair, dim=0)) for pair in zip(map(flat, ours), map(flat, theirs), strict=True)])
     return dict(zip(_MAPS, np.mean(cosines, 0).tolist(), strict=True))

@@ -115,7 +115,17 @@ def _folder_of(name: str) -> Path:
 
 def _runs_in_torch(name: str, folder: Path) -> bool:
     """Say whether a model is a checkpoint in a folder, or else one on a hub."""
-    return _is_checkpoint(folder) or (name.count("/") == 1 and not folder.exists() and not name.startswith((".", "/")))
+    return _is_checkpoint(folder) or (is_hub_name(name) and not folder.exists())
+
+
+def is_hub_name(name: str) -> bool:
+    """Say whether a name has the form ``owner/model`` that models on a hub have."""
+    return name.count("/") == 1 and not name.startswith((".", "/"))
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the models that visir ships, sorted."""
+    return sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
 
 
 def _load(name: str, device: str, precision: str, pixels: int | None) -> Embedder:
@@ -129,7 +139,7 @@ def _load(name: str, device: str, precision: str, pixels: int | None) -> Embedde
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        shipped = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
+        shipped = ", ".join(shipped_models())
         raise ModelError(f"there is no model {name!r}: name one that visir ships ({shipped}) or a folder with its config.json") from error
     if pixels is not None:
         raise ModelError(f"{name}: pixels are for models that run in torch")

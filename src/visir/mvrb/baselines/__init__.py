@@ -12,7 +12,7 @@ from visir.mvrb.baselines.regions import RegionRetriever
 from visir.mvrb.baselines.words import Bm25
 from visir.mvrb.cache import Cache
 from visir.mvrb.retriever import Retriever
-from visir.unise.embedder import WEIGHTS, device_for, load_embedder
+from visir.unise.embedder import device_for, is_hub_name, load_embedder, shipped_models
 from visir.unise.regions import RegionEmbedder
 
 BASELINES = ("random", "grey", "ocr-bm25", "rapidocr-bm25")
@@ -31,16 +31,13 @@ def check_names(names: Sequence[str]) -> None:
         ModelError: one can be none.
     """
     for name in names:
-        plain, _ = _parted(name.removeprefix(_RAPIDOCR))
-        on_hub = plain.count("/") == 1 and not plain.startswith((".", "/"))
-        shipped = (WEIGHTS / plain / "config.json").is_file()
-        if not (name in BASELINES or plain == "bm25" or shipped or on_hub or Path(plain).exists()):
-            models = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
-            known = ", ".join((*BASELINES, models))
+        plain, _ = parted(name.removeprefix(_RAPIDOCR))
+        if not (name in BASELINES or plain == "bm25" or plain in shipped_models() or is_hub_name(plain) or Path(plain).exists()):
+            known = ", ".join((*BASELINES, *shipped_models()))
             raise ModelError(f"there is no model {name!r}: choose one of {known}, a model's folder, or its name on a hub")
 
 
-def _parted(name: str) -> tuple[str, str]:
+def parted(name: str) -> tuple[str, str]:
     """Part a model's name from which part of it is meant."""
     part = next((part for part in PARTS if name.endswith(part)), "")
     return name.removesuffix(part), part
@@ -73,7 +70,7 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
         except ImportError as error:
             raise ModelError(f"the model {plain} runs in torch: pip install 'visir[train]' ({error})") from error
         return LateInteraction.load(plain, cache, device)
-    model, part = _parted(plain)
+    model, part = parted(plain)
     embedder = load_embedder(model, device_for(model, device))
     if plain != name and embedder.reads != "text":
         raise ModelError(f"{name}: the model {plain} looks at pixels and needs no OCR")

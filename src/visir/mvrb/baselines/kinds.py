@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from visir.unise.embedder import is_hub_name
 from visir.unise.hub import reach_hub
 
 
@@ -19,7 +20,7 @@ def _model_file(name: str, file: str) -> Path | None:
     """Return a file of a model folder, or of a model on a hub; ``None`` where it cannot be had."""
     if Path(name).is_dir():
         return Path(name, file)
-    if name.count("/") != 1 or name.startswith((".", "/")):
+    if not is_hub_name(name):
         return None
     try:
         from huggingface_hub import hf_hub_download

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from visir.errors import ModelError
-from visir.mvrb.baselines import PARTS
+from visir.mvrb.baselines import parted
 from visir.mvrb.experiments.setting import Cell, Finding, Setting
 from visir.screenshot import Screenshot, clean_text
 from visir.unise.embedder import device_for, load_embedder
@@ -106,9 +106,8 @@ def _shape_facts(name: str, device: str) -> dict[str, Any]:
 
 
 def _model_facts(name: str, device: str) -> dict[str, Any]:
-    part = next((part for part in PARTS if name.endswith(part)), "")
-    model_name = name.removesuffix(part)
-    embedder = load_embedder(model_name, device_for(model_name, device))
+    plain, part = parted(name)
+    embedder = load_embedder(plain, device_for(plain, device))
     text = clean_text(f"{_QUESTION}. " * 40)
     # Each page once: a model may remember what it saw last.
     pages = iter([Screenshot.from_image(_page(f"{number} {text}"), text=text) for number in range(_ROUNDS + 1)])
