@@ -21,14 +21,16 @@ def spelling_loss(columns: Tensor, counts: Tensor, letters: Tensor, sizes: Tenso
         sizes: (m,) letters of each word. A word with more letters than columns is passed over.
         groups: words are padded to the widest among as many of like width.
     """
-    seen, written = columns.log_softmax(1), torch.split(letters, sizes.tolist())
-    starts = counts.cumsum(0) - counts
+    seen, starts, firsts = columns.log_softmax(1), counts.cumsum(0) - counts, sizes.cumsum(0) - sizes
     lost = columns.new_zeros(())
     for group in counts.argsort().chunk(groups) if len(counts) else ():
         steps = torch.arange(int(counts[group].max()), device=columns.device).unsqueeze(1)
         padded = F.embedding((starts[group] + steps).clamp(max=len(seen) - 1), seen)
-        spelt = torch.cat([written[i] for i in group.tolist()])
-        lost = lost + F.ctc_loss(padded, spelt, counts[group], sizes[group], blank=BLANK, reduction="sum", zero_infinity=True)
+        sized = sizes[group]
+        # One gather instead of a slice a word: a GPU would wait for thousands of slices.
+        within = torch.arange(int(sized.sum()), device=columns.device) - (sized.cumsum(0) - sized).repeat_interleave(sized)
+        spelt = letters[firsts[group].repeat_interleave(sized) + within]
+        lost = lost + F.ctc_loss(padded, spelt, counts[group], sized, blank=BLANK, reduction="sum", zero_infinity=True)
     return lost / sizes.sum().clamp(min=1)
 
 

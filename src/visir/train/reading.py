@@ -127,7 +127,7 @@ class ReadingRun:
         self.model = ReadingModel(recipe).to(self.device)
         self.model.tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.teacher_path = find_teacher(recipe.data.teacher)
-        self.teacher = TextTeacher(self.teacher_path).to(self.device)
+        self.teacher = TextTeacher(self.teacher_path).to(self.device) if any(stage.deep for stage in recipe.stage) else None
         self.optimizer = make_optimizer(self.model)
         self.step, self.begun, self.pages = 0, 0, 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -183,6 +183,7 @@ class ReadingRun:
 
     def _targets(self, batch: Batch) -> dict[str, Tensor]:
         """Return the teacher's vectors of the batch's blocks, pages and queries."""
+        assert self.teacher is not None
         targets = {"block": torch.zeros(0, self.recipe.model.dim, device=self.device)}
         for name in ("block", "page", "query"):
             if len(batch[f"{name}_ids"]):

@@ -26,7 +26,7 @@ def draw_chart(pen: Pen, source: TextSource, theme: Theme, area: Rect) -> None:
         pen.rect((x, foot + 0.2 * theme.body, x + 0.7 * theme.body, foot + 0.9 * theme.body), color)
         pen.line(small, name, x + theme.body, foot + small.up + 1)
         x += width + 2.5 * theme.body
-    plot = (left + 4.5 * theme.body, end + theme.body, right - theme.body, foot - 2.6 * theme.body)
+    plot = (left + 4.5 * theme.body, end + theme.body, right - theme.body, foot - 3.6 * theme.body)
     if plot[3] - plot[1] < 4 * theme.body or plot[2] - plot[0] < 8 * theme.body:
         pen.paragraph(style, source.passage(30), (left, end + 4, right, foot))
     elif rng.random() < 0.15:
@@ -50,6 +50,8 @@ def _axes(pen: Pen, source: TextSource, theme: Theme, plot: Rect) -> None:
     pen.rect((left, top, left + 1, bottom), theme.ink)
     pen.rect((left, bottom, right, bottom + 1), theme.ink)
     pen.line(style, source.phrase(1, 4), (left + right) / 2, bottom + 2.8 * theme.body, 0.5, right - left)
+    if theme.rng.random() < 0.5:
+        pen.turned(style, source.phrase(1, 4), left - 4 * theme.body, (top + bottom) / 2, -90.0)
 
 
 def _bars(pen: Pen, source: TextSource, theme: Theme, plot: Rect, colors: list[Color]) -> None:
@@ -59,7 +61,7 @@ def _bars(pen: Pen, source: TextSource, theme: Theme, plot: Rect, colors: list[C
     groups = max(2, min(int(rng.integers(2, 13)), int((right - left) / (5 * theme.body))))
     width = (right - left) / groups
     valued = rng.random() < 0.4 and len(colors) == 1
-    years = rng.random() < 0.4
+    years, tilt = rng.random() < 0.4, float(rng.choice([-90.0, -45.0, -30.0])) if rng.random() < 0.2 else 0.0
     first = int(rng.integers(1950, 2020))
     for group in range(groups):
         x = left + group * width
@@ -70,7 +72,11 @@ def _bars(pen: Pen, source: TextSource, theme: Theme, plot: Rect, colors: list[C
             pen.rect((at, bottom - high, at + 0.92 * each, bottom), color)
             if valued:
                 pen.line(style, source.number(), x + width / 2, bottom - high - 3, 0.5, width)
-        pen.line(style, str(first + group) if years else source.phrase(1, 2), x + width / 2, bottom + 1.3 * theme.body, 0.5, width - 4)
+        name = str(first + group) if years else source.phrase(1, 2)
+        if tilt:
+            pen.turned(style, name[:10], x + width / 2, bottom + 1.5 * theme.body, tilt)
+        else:
+            pen.line(style, name, x + width / 2, bottom + 1.3 * theme.body, 0.5, width - 4)
 
 
 def _curves(pen: Pen, source: TextSource, theme: Theme, plot: Rect, colors: list[Color]) -> None:

@@ -118,6 +118,14 @@ class Pen:
             self._write(style, text, x - align * total + np.cumsum(advances) - advances, advances, y)
         return total
 
+    def turned(self, style: Style, text: str, x: float, y: float, degrees: float) -> None:
+        """Write one line turned about its middle (x, y). Nothing of it is kept: who reads along lines should pass it over."""
+        paint, wide = skia.Paint(AntiAlias=True, Color=skia.Color(*style.color)), float(style.advances(text).sum())
+        self.canvas.save()
+        self.canvas.rotate(degrees, x, y)
+        self.canvas.drawString(text, x - wide / 2, y + style.up / 2, style.font, paint)
+        self.canvas.restore()
+
     def _write(self, style: Style, text: str, xs: Floats, advances: Floats, y: float) -> None:
         paint = skia.Paint(AntiAlias=True, Color=skia.Color(*style.color))
         self.canvas.drawTextBlob(skia.TextBlob.MakeFromPosTextH(text, xs.tolist(), y, style.font), 0, 0, paint)

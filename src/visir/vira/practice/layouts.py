@@ -296,14 +296,14 @@ LAYOUTS: dict[str, Layout] = {
     "mixed": mixed,
 }
 WEIGHTS: dict[str, float] = {
-    "article": 0.34,
+    "article": 0.31,
     "table": 0.09,
     "form": 0.08,
     "slide": 0.07,
     "panel": 0.14,
     "code": 0.04,
     "poster": 0.06,
-    "chart": 0.07,
+    "chart": 0.10,
     "mixed": 0.11,
 }
 """How often each layout is drawn."""
