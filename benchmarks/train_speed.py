@@ -185,9 +185,15 @@ def work_of_a_pair(run: PairRun, case: Case) -> float:
     """Return the GFLOP that a pair's forward and backward passes must do."""
     few = 2
     batch = replace_batch(run, few)[0]
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        for features in (batch.queries, batch.documents):
-            run._embed(batch_to_device(features, run.device))
+    towers = run.model[0].model
+    attention = towers.config._attn_implementation
+    towers.set_attn_implementation("eager")  # torch counts no fused attention whose keys are fewer than its queries
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            for features in (batch.queries, batch.documents):
+                run._embed(batch_to_device(features, run.device))
+    finally:
+        towers.set_attn_implementation(attention)
     return counter.get_total_flops() * (2 if case.lora else 3) / few / 1e9
 
 

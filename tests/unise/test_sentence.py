@@ -10,6 +10,7 @@ from visir.index import Index
 from visir.screenshot import Query, Screenshot
 from visir.unise.clip import unise_clip
 from visir.unise.embedder import load_embedder
+from visir.unise.sentence import SentenceEmbedder
 from visir.unise.tiny import tiny_clip, tiny_mllm
 
 RED, BLUE = (Screenshot.from_image(Image.new("RGB", (40, 30), colour)) for colour in ("red", "blue"))
@@ -31,6 +32,18 @@ def test_a_folder_is_an_embedder_of_mixed_batches(folder):
     assert np.allclose(np.linalg.norm(mixed, axis=1), 1, atol=1e-5)
     pages = embedder.encode_document([RED, "a red circle", BLUE])
     assert np.allclose(embedder.similarity(mixed[:2], pages[[1, 0]]).diagonal(), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["clip", "qwen2_vl"])
+def test_batches_that_threads_prepare_give_the_same_vectors(kind, tmp_path):
+    place = tiny_clip(tmp_path / kind) if kind == "clip" else tiny_mllm(tmp_path / kind, kind)
+    plain = load_embedder(str(place))
+    ahead = SentenceEmbedder(plain.model, "ahead", "0", ahead=3)
+    shades = np.random.default_rng(0).integers(0, 256, (70, 3)).tolist()
+    pages = [Screenshot.from_image(Image.new("RGB", (40 + 3 * n, 56), tuple(shade))) for n, shade in enumerate(shades)]
+    assert np.allclose(ahead.encode_document([*pages, "red"]), plain.encode_document([*pages, "red"]), atol=1e-5)
+    queries = [Query(f"number {n}", page) for n, page in enumerate(pages)]
+    assert np.allclose(ahead.encode_query(queries), plain.encode_query(queries), atol=1e-5)
 
 
 def test_leading_components_stand_for_the_whole(folder):

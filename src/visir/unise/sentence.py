@@ -1,9 +1,13 @@
 """Any sentence-transformers model that sees pictures, as an `Embedder`: UniSE-CLIP, UniSE-MLLM, and the released ones."""
 
+import copy
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +29,8 @@ from visir.unise.mllm import KINDS as MLLM_KINDS
 from visir.unise.mllm import mend_processors, set_pixels, unise_mllm
 
 _BATCH = 16
+# A GPU waits for pictures to be decoded and resized: so many batches are prepared at once, at most.
+_AHEAD = 8
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # What sentence-transformers would ask for leave to run: modules of a saved model that are visir's.
 _OWN = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in (ComposedTransformer, ReadingEncoder)}
@@ -44,6 +50,7 @@ class SentenceEmbedder:
         revision: what tells its versions apart.
         calibration: see `Embedder`.
         made: what made it, as its folder says; see `visir train`.
+        ahead: batches that are prepared at once, each by a thread; 1 where the model itself keeps the processor busy.
     """
 
     reads: Literal["pixels", "text"] = "pixels"
@@ -55,8 +62,11 @@ class SentenceEmbedder:
         revision: str,
         calibration: Calibration = _CALIBRATION,
         made: Mapping[str, Any] | None = None,
+        ahead: int = 1,
     ) -> None:
         self.model = model
+        lock = Lock()
+        self._views = [_view(model, lock) for _ in range(ahead)] if ahead > 1 else [model]
         self.made = dict(made or {})
         self.name = name
         self.revision = revision
@@ -81,32 +91,59 @@ class SentenceEmbedder:
         model = model.to(_PRECISIONS[precision]).eval()
         revision = f"{model_revision(name)}-{model.truncate_dim or 'full'}"
         revision += f"-{pixels}" if pixels is not None else ""
-        return cls(model, folder.resolve().name if folder.is_dir() else name, revision, *_facts(name))
+        ahead = min(_AHEAD, os.cpu_count() or 1) if device.startswith("cuda") else 1
+        return cls(model, folder.resolve().name if folder.is_dir() else name, revision, *_facts(name), ahead=ahead)
 
     def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
         """Embed queries of text, picture or both; see `Embedder`."""
         asked = [Query(query) if isinstance(query, str) else query for query in queries]
         inputs = [_input(query.text, query.image) for query in asked]
         told = instruction if follows_instructions(self.model) else None
-        return self._grouped(inputs, lambda batch: self.model.encode_query(batch, prompt=told, **_NUMPY))
+        return self._grouped(inputs, lambda model, batch: model.encode_query(batch, prompt=told, **_NUMPY))
 
     def encode_document(self, documents: Sequence[Screenshot | str]) -> Vectors:
         """Embed screenshots and texts; see `Embedder`."""
         inputs = [document if isinstance(document, str) else document.image for document in documents]
-        return self._grouped(inputs, lambda batch: self.model.encode_document(batch, **_NUMPY))
+        return self._grouped(inputs, lambda model, batch: model.encode_document(batch, **_NUMPY))
 
     def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
         """Return the cosine of every query with every document."""
         return np.asarray(queries @ documents.T, np.float32)
 
-    def _grouped(self, inputs: Sequence[Any], encode: Callable[[list[Any]], Any]) -> Vectors:
+    def _grouped(self, inputs: Sequence[Any], encode: Callable[[SentenceTransformer, list[Any]], Any]) -> Vectors:
         """Embed inputs of the same kind together, and put the vectors in the inputs' order."""
         vectors = np.zeros((len(inputs), self.dim), np.float32)
         kinds = [type(value).__name__ if isinstance(value, str | dict) else "image" for value in inputs]
         for kind in sorted(set(kinds)):
             places = [place for place, other in enumerate(kinds) if other == kind]
-            vectors[places] = np.asarray(encode([inputs[place] for place in places]), np.float32)
+            views = self._views[: -(-len(places) // _BATCH)] if kind != "str" else self._views[:1]
+            shares = [places[start :: len(views)] for start in range(len(views))]
+            batches = [[inputs[place] for place in share] for share in shares]
+            if len(views) == 1:
+                made = [encode(views[0], batches[0])]
+            else:
+                with ThreadPoolExecutor(len(views)) as pool:
+                    made = list(pool.map(encode, views, batches))
+            for share, rows in zip(shares, made, strict=True):
+                vectors[share] = np.asarray(rows, np.float32)
         return vectors
+
+
+def _view(model: SentenceTransformer, lock: Lock) -> SentenceTransformer:
+    """Return a model of the same weights for another thread: a tokenizer keeps settings of the call that is running.
+
+    What prepares inputs is copied; the towers embed one batch at a time, so that they need no more memory than one thread would.
+    """
+
+    def forward(*inputs: Any, **choices: Any) -> Any:
+        with lock:
+            return model(*inputs, **choices)
+
+    view = copy.copy(model)
+    towers = {id(part): part for part in model[0].children()}
+    view._modules = {**model._modules, "0": copy.deepcopy(model[0], towers)}
+    view.forward = forward  # type: ignore[method-assign]
+    return view
 
 
 _NUMPY: dict[str, Any] = {"batch_size": _BATCH, "show_progress_bar": False, "normalize_embeddings": True, "convert_to_numpy": True}
