@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,23 @@ def test_weights_alone_are_gone_on_from_with_a_new_optimiser(recipe, tmp_path):
     assert (again.step, again.begun, again.optimizer.state_dict()["state"]) == (2, 2, {})
     for name, value in again.model.tower.state_dict().items():
         torch.testing.assert_close(value, wanted[name], atol=2e-3, rtol=2e-3)
+
+
+def test_a_new_run_may_begin_with_the_weights_of_another(recipe, tmp_path):
+    run = ReadingRun(recipe, tmp_path / "first")
+    numbers(run, 2)
+    run.save()
+    wanted = run.model.tower.state_dict()
+    further = replace(recipe, start=str(tmp_path / "first"))
+    begun = ReadingRun(further, tmp_path / "second")
+    assert (begun.step, begun.pages, begun.optimizer.state_dict()["state"]) == (0, run.pages, {})
+    for name, value in begun.model.tower.state_dict().items():
+        torch.testing.assert_close(value, wanted[name], atol=2e-3, rtol=2e-3)
+    numbers(begun, 3)
+    begun.save()
+    assert ReadingRun(further, tmp_path / "second").step == 3  # its own state comes first
+    with pytest.raises(ModelError, match="no checkpoint there"):
+        ReadingRun(replace(recipe, start=str(tmp_path / "none")), tmp_path / "third")
 
 
 def test_another_architecture_is_refused(recipe, tmp_path):

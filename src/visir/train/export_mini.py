@@ -49,7 +49,7 @@ _NEW = {
     "dim": 384,
     "text": "text",
     "calibration": {"text": (0.4, 0.08), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
-    "present": (0.51, 0.05),
+    "present": (0.58, 0.05),
 }
 
 

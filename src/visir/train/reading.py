@@ -1,6 +1,6 @@
 """The reading stage: a page tower learns letters, words, where they stand, and what blocks and pages say, on pages rendered for it.
 
-Full:  python -m visir.train.reading recipes/unise-mini.toml -o runs/mini --minutes 9
+Full:  python -m visir.train.reading recipes/unise-mini-cpu.toml -o runs/mini
 Tiny:  python -m visir.train.reading recipes/unise-mini-cpu.toml -o runs/tiny --set optim.steps=20
 
 A run goes on where its folder's last state ends. ``state.*`` holds everything that the next step needs, in 32 bits: the same numbers
@@ -136,14 +136,19 @@ class ReadingRun:
             self.model.read = torch.compile(self.model.read)  # type: ignore[method-assign, unused-ignore]
 
     def _restore(self) -> None:
-        name = next((name for name in ("state", "weights") if (self.folder / f"{name}.json").is_file()), "")
+        folder = self.folder
+        name = next((name for name in ("state", "weights") if (folder / f"{name}.json").is_file()), "")
         if not name:
-            return
-        tensors, meta = load_split(self.folder, name)
+            if not self.recipe.start:
+                return
+            folder, name = Path(self.recipe.start), "weights"
+        tensors, meta = load_split(folder, name)
         if meta["model"] != json.loads(json.dumps(self.recipe.model.to_dict())):
-            raise ModelError(f"{self.folder}: holds a run of another architecture; choose another folder or its recipe")
+            raise ModelError(f"{folder}: holds a run of another architecture; choose another folder or its recipe")
         self.model.load_state_dict({key[6:]: value for key, value in tensors.items() if key.startswith("model.")}, strict=name == "state")
-        self.step, self.begun, self.pages = meta["step"], meta["begun"] if name == "state" else meta["step"], meta["pages"]
+        self.pages = meta["pages"]
+        if folder == self.folder:
+            self.step, self.begun = meta["step"], meta["begun"] if name == "state" else meta["step"]
         if name == "state":
             restore_optimizer(self.optimizer, {key[6:]: value for key, value in tensors.items() if key.startswith("optim.")})
 

@@ -95,13 +95,14 @@ class Weights:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole recipe."""
+    """A whole recipe; a new run begins with the weights of the run in the folder ``start``, or without one at random."""
 
     model: MiniConfig = field(default_factory=MiniConfig)
     data: Data = field(default_factory=Data)
     optim: Optim = field(default_factory=Optim)
     weights: Weights = field(default_factory=Weights)
     stage: tuple[Stage, ...] = (Stage(1.0, 320, 320, 8, 1.0),)
+    start: str = ""
 
     def at(self, step: int) -> Stage:
         """Return the part of the curriculum that a step belongs to."""

@@ -72,7 +72,7 @@ def shrink_reading(recipe: Recipe) -> Recipe:
     """Return a recipe of the reading stage with the same parts and only a few small steps."""
     stages = tuple(replace(stage, height=min(stage.height, 128), width=min(stage.width, 160), batch=2) for stage in recipe.stage)
     return replace(
-        recipe, stage=stages, optim=replace(recipe.optim, steps=4, queue=64, compile=False), data=replace(recipe.data, workers=0)
+        recipe, stage=stages, optim=replace(recipe.optim, steps=4, queue=64, compile=False), data=replace(recipe.data, workers=0), start=""
     )
 
 
