@@ -4,6 +4,7 @@ from documents import draw_png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image, ImageDraw, ImageFont
 
 from visir.screenshot import Query, Screenshot, Word
 from visir.unise.embedder import load_embedder
@@ -185,3 +186,21 @@ def test_beside_a_picture_names_and_numbers_tell_what_differs(model):
     assert weight("the manual of this software") < 0.1
     assert weight("the same for 2023") > 0.7
     assert 0.7 < weight("sourdough crust") < 1
+
+
+@pytest.mark.parametrize("size", [13, 14, 15, 16, 20, 28])
+def test_type_of_common_sizes_is_read_whatever_its_size(model, size):
+    said = "The heron stands in the river and waits for a fish, bread is made of flour, water and salt."
+    image = Image.new("RGB", (640, 480), "white")
+    font = ImageFont.load_default(size)
+    words, y, line = said.split(), 20, ""
+    for word in [*words, ""]:
+        if not word or font.getlength(f"{line} {word}") > 600:
+            ImageDraw.Draw(image).text((20, y), line, fill="black", font=font)
+            y, line = y + 2 * size, word
+        else:
+            line = f"{line} {word}".strip()
+    read = plain(model.read(Screenshot.from_image(image)).text)
+    missed = [word for word in plain(said) if word not in read]
+    assert len(missed) <= 1, read
+    assert len(read) <= len(words) + 1, read

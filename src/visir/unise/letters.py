@@ -29,8 +29,8 @@ PARTS = 8
 """Columns of a cell of the fine map."""
 
 # In heights of a word: how far outside its box, and inside, the gap before it is looked for; and the least chance of a gap, as a logarithm.
-_OUTSIDE, _INSIDE = 0.6, 0.3
-_GAP = -1.0
+_OUTSIDE, _INSIDE = 0.45, 0.45
+_GAP = -3.0
 _NEVER = -1e4
 # Words that are gone through in step, those of like width together.
 _TOGETHER = 256

@@ -24,7 +24,7 @@ _PICTURE_WORDS = 32
 _LARGEST = 3.0
 # The length of the vectors of words that are known by their letters. A word seen well is so like itself (cosine); at full length, words
 # that merely resemble one another would count as the same.
-_WORTH = 0.62
+_WORTH = 0.69
 # A picture on which so many words of so many letters are read goes half by these and half by its looks.
 _FEW, _TELLING = 3, 3
 # Minus the logarithm of the share of all writing that a word has: one in 20,000.

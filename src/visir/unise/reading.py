@@ -25,12 +25,12 @@ _MAX_WORDS = 1000
 _SMALL, _WANTED, _LARGE = 9.5, 12.0, 18.0
 # No page is looked at with more than so many times the default number of pixels.
 _ENLARGED = 4.0
-# Words spelt as surely as this are not looked up, nor words of the lexicon that are likely spelt so and look like it; for others so many
-# words of the lexicon are weighed.
-_SURE, _CANDIDATES = 0.9, 3
-_LIKELY, _ALIKE = 0.3, 0.5
+# Words spelt as surely as this are not looked up; for others so many words of the lexicon are weighed.
+_LIKELY, _CANDIDATES = 0.3, 3
+# A word of the lexicon that is likely spelt so and looks like it is at least so sure.
+_SURE, _ALIKE = 0.9, 0.5
 # What a word's looks (a cosine) count against its letters and its frequency (logarithms), and the frequency of a word that is not known.
-_LOOKS, _UNKNOWN = 220.0, -17.0
+_LOOKS, _UNKNOWN = 300.0, -17.0
 # By how much words must differ in these, all told, for one to be likelier by e; and what a word needs of the one or the other to be read.
 _DOUBT = 5.0
 _LEAST_LETTER, _LEAST_LOOKS = -2.5, 0.5
@@ -140,7 +140,7 @@ class PageReader:
         looks = (self.lexicon.vectors_of(cores) * vectors).sum(1)
         known = (self.lexicon.shares_of(cores) > _UNKNOWN) & (looks > _ALIKE) & (sure > _LIKELY)
         sure[known] = np.maximum(sure[known], _SURE)
-        doubtful = np.flatnonzero(sure < _SURE).tolist()
+        doubtful = np.flatnonzero(sure < _LIKELY).tolist()
         if not doubtful:
             return chosen, sure
         asked: list[str] = []
@@ -167,12 +167,18 @@ class PageReader:
 
 
 def _join(page: _Sight, half: _Sight, large: float) -> _Sight:
-    """Return the words of a page, those higher than ``large``, a share of the page, as they were seen at half the size."""
-    kept = np.flatnonzero(half.heights > large)
+    """Return the words of a page, those higher than ``large``, a share of the page, as they were seen at half the size.
+
+    What only the half takes for large is not: it sees small type as higher than it is.
+    """
     x, y = ((page.boxes[:, side] + page.boxes[:, side + 2]) / 2 for side in (0, 1))
-    covered = np.zeros(len(page.boxes), bool)
-    for left, top, right, bottom in half.boxes[kept]:
-        covered |= (x > left) & (x < right) & (y > top) & (y < bottom)
+    kept, covered = [], np.zeros(len(page.boxes), bool)
+    for number in np.flatnonzero(half.heights > large).tolist():
+        left, top, right, bottom = half.boxes[number]
+        inside = (x > left) & (x < right) & (y > top) & (y < bottom)
+        if not inside.any() or np.median(page.heights[inside]) > large:
+            kept.append(number)
+            covered |= inside
     own = np.flatnonzero(~covered)
     return _Sight(
         np.concatenate([page.boxes[own], half.boxes[kept]]),

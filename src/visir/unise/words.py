@@ -61,7 +61,7 @@ def bag_rows(words: Iterable[str], buckets: int) -> tuple[NDArray[np.int64], NDA
     return rows, np.cumsum(sizes) - sizes
 
 
-def find_words(spots: Floats, threshold: float = 0.3, limit: int = 1000) -> tuple[Floats, Floats]:
+def find_words(spots: Floats, threshold: float = 0.4, limit: int = 1000) -> tuple[Floats, Floats]:
     """Find the words of one page.
 
     Args:
@@ -87,7 +87,7 @@ def find_words(spots: Floats, threshold: float = 0.3, limit: int = 1000) -> tupl
     return boxes, heat[rows, columns][kept].astype(np.float32)
 
 
-def _suppress(boxes: Floats, most: float = 0.6) -> NDArray[np.int64]:
+def _suppress(boxes: Floats, most: float = 0.5) -> NDArray[np.int64]:
     """Return the numbers of the boxes that share no more than ``most`` of the smaller one with any better one."""
     if not len(boxes):
         return np.zeros(0, np.int64)
