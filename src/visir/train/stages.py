@@ -85,7 +85,7 @@ class PairRun:
         self.step, self.number = 0, -1
         self._enter(0)
         self._restore()
-        _share([value for value in self.model.parameters() if value.requires_grad])
+        _begin_alike([value for value in self.model.parameters() if value.requires_grad])
 
     def _enter(self, number: int) -> None:
         """Begin a stage: its loss, with the temperature of the one before unless it names one, and a fresh optimiser."""
@@ -348,7 +348,7 @@ def trained_state(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in model.state_dict().items() if name not in frozen}
 
 
-def _share(values: list[nn.Parameter]) -> None:
+def _begin_alike(values: list[nn.Parameter]) -> None:
     """Give every process the first one's values: adapters and a learned fusion begin at random, and each process drew its own."""
     if not dist.is_initialized():
         return

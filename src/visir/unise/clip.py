@@ -20,7 +20,7 @@ KINDS = ("clip", "siglip", "siglip2")
 
 Fusion = Literal["sum", "sum-raw", "learned"]
 _BOTH: tuple[Literal["image"], Literal["text"]] = ("image", "text")
-FUSION_FILE = "fusion.safetensors"
+_FUSION_FILE = "fusion.safetensors"
 
 
 class LearnedFusion(nn.Module):
@@ -41,6 +41,20 @@ class LearnedFusion(nn.Module):
         """Join embeddings of length 1, both of shape (n, dim), into (n, dim)."""
         correction: Tensor = self.outside(F.gelu(self.inside(torch.cat([image, text, image * text], dim=1))))
         return image + text + correction
+
+    def save(self, folder: str | Path) -> None:
+        """Write the weights beside a model's."""
+        save_file(self.state_dict(), Path(folder, _FUSION_FILE))
+
+    def restore(self, folder: str | Path) -> None:
+        """Read what `save` wrote; where there is nothing, the sum it stays."""
+        if self.is_saved(folder):
+            self.load_state_dict(load_file(Path(folder, _FUSION_FILE)))
+
+    @staticmethod
+    def is_saved(folder: str | Path) -> bool:
+        """Say whether a learned fusion was saved there."""
+        return Path(folder, _FUSION_FILE).is_file()
 
 
 class ComposedTransformer(Transformer):
@@ -75,9 +89,8 @@ class ComposedTransformer(Transformer):
         self.modality_config[_BOTH] = {"method": "get_image_features", "method_output_name": None}
         self.input_formatter.supported_modalities = list(self.modality_config)
         self.mixer = LearnedFusion(self.get_embedding_dimension()) if fusion == "learned" else None
-        weights = Path(model_name_or_path, FUSION_FILE)
-        if self.mixer is not None and weights.exists():
-            self.mixer.load_state_dict(load_file(weights))
+        if self.mixer is not None:
+            self.mixer.restore(model_name_or_path)
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Embed a batch of texts, of pictures, or of pictures with texts; see the base class."""
@@ -95,7 +108,7 @@ class ComposedTransformer(Transformer):
         """Save the towers, and the weights of a learned fusion beside them."""
         super().save(output_path, *args, **kwargs)
         if self.mixer is not None:
-            save_file(self.mixer.state_dict(), Path(output_path, FUSION_FILE))
+            self.mixer.save(output_path)
 
 
 def _text_length(towers: Transformer) -> int:

@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import InputModule
 from sentence_transformers.sentence_transformer.modules import Normalize
@@ -24,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertModel
 
-from visir.unise.clip import FUSION_FILE, Fusion, LearnedFusion
+from visir.unise.clip import Fusion, LearnedFusion
 from visir.unise.export import MAX_TOKENS
 from visir.unise.reading import PageReader
 from visir.unise.wordpiece import WordPiece
@@ -110,16 +109,15 @@ class ReadingEncoder(InputModule):
         shutil.copyfile(self._vocabulary, encoder / "vocab.txt")
         shutil.copytree(self._reader_folder, reader, dirs_exist_ok=True)
         if self.mixer is not None:
-            save_file(self.mixer.state_dict(), Path(output_path, FUSION_FILE))
+            self.mixer.save(output_path)
 
     @classmethod
     def load(cls, model_name_or_path: str, *_: Any, **__: Any) -> Self:
         """Load what `save` wrote."""
         folder = Path(model_name_or_path)
-        weights = folder / FUSION_FILE
-        made = cls(folder / _ENCODER, folder / _READER, fusion="learned" if weights.is_file() else "sum")
+        made = cls(folder / _ENCODER, folder / _READER, fusion="learned" if LearnedFusion.is_saved(folder) else "sum")
         if made.mixer is not None:
-            made.mixer.load_state_dict(load_file(weights))
+            made.mixer.restore(folder)
         return made
 
     def _encode(self, part: str | Image.Image) -> list[int]:
