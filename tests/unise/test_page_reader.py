@@ -204,3 +204,23 @@ def test_type_of_common_sizes_is_read_whatever_its_size(model, size):
     missed = [word for word in plain(said) if word not in read]
     assert len(missed) <= 1, read
     assert len(read) <= len(words) + 1, read
+
+
+def test_titles_along_the_axis_of_a_chart_are_read(model):
+    chart = Image.new("RGB", (640, 480), "white")
+    pen, font = ImageDraw.Draw(chart), ImageFont.load_default(16)
+    title = Image.new("L", (300, 24))
+    ImageDraw.Draw(title).text((4, 2), "calories per serving", fill=255, font=font)
+    upright = title.transpose(Image.Transpose.ROTATE_90)
+    chart.paste("black", (30, 90), upright)
+    for number, name in enumerate(("bread", "butter", "cheese")):
+        pen.rectangle((120 + 150 * number, 380 - 80 * (number + 1), 200 + 150 * number, 380), fill="steelblue")
+        pen.text((130 + 150 * number, 390), name, fill="black", font=font)
+    page = model.read(Screenshot.from_image(chart))
+    assert {"calories", "serving", "bread", "cheese"} <= set(plain(page.text))
+    [box] = [word.box for word in page.words if word.text == "calories"]
+    left, top, right, bottom = box[0] * 640, box[1] * 480, box[2] * 640, box[3] * 480
+    assert left < 42 < right < 70
+    assert bottom - top > 2 * (right - left)
+    assert 300 < (top + bottom) / 2 < 390  # written from below upwards, so the first word is the lowest
+    assert model.encode_query_regions(Query("calories")).match(model.encode_regions([Screenshot.from_image(chart)])[0])[0] > 0.8

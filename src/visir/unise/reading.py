@@ -28,12 +28,14 @@ _ENLARGED = 4.0
 # Words spelt as surely as this are not looked up; for others so many words of the lexicon are weighed.
 _LIKELY, _CANDIDATES = 0.3, 3
 # A word of the lexicon that is likely spelt so and looks like it is at least so sure.
-_SURE, _ALIKE = 0.9, 0.5
+_SURE, _ALIKE = 0.9, 0.55
 # What a word's looks (a cosine) count against its letters and its frequency (logarithms), and the frequency of a word that is not known.
 _LOOKS, _UNKNOWN = 300.0, -17.0
 # By how much words must differ in these, all told, for one to be likelier by e; and what a word needs of the one or the other to be read.
 _DOUBT = 5.0
 _LEAST_LETTER, _LEAST_LOOKS = -2.5, 0.5
+# Pages of so few words are turned, for what is written along the axes of charts.
+_SPARSE = 100
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class PageReader:
             larger = self._fit(image.size, size[0] * size[1] * min(4.0, (_WANTED / high) ** 2), 1.5)
             if larger[0] * larger[1] > 1.3 * size[0] * size[1]:
                 size, page = larger, self._see(image, larger)
-        shown = size
+        shown = first_size = size
         while len(page.boxes):
             half = self._fit(image.size, shown[0] * shown[1] / 4, 1.0)
             if min(half) < 2 * COARSE:
@@ -109,7 +111,19 @@ class PageReader:
                 break
         order = reading_order(page.boxes * np.tile(np.array(size, np.float32), 2))
         vectors = page.vectors[order]
-        return Reading(page.boxes[order], vectors, *self._read([page.columns[number] for number in order], vectors))
+        reading = Reading(page.boxes[order], vectors, *self._read([page.columns[number] for number in order], vectors))
+        return _append(reading, self._turned(image, first_size)) if len(order) <= _SPARSE else reading
+
+    def _turned(self, image: Image.Image, size: tuple[int, int]) -> Reading:
+        """Return the words that are written from below upwards, as along the vertical axes of charts: those that are surely words."""
+        seen = self._see(image.transpose(Image.Transpose.ROTATE_270), size[::-1])
+        words, sure = self._read(seen.columns, seen.vectors)
+        plain = [fold_word(word) for word in words]
+        likely = (self.lexicon.shares_of(plain) > _UNKNOWN) | ((self.lexicon.vectors_of(plain) * seen.vectors).sum(1) > _ALIKE)
+        kept = [number for number in np.flatnonzero(likely & (sure > 0.5)) if len(plain[number]) > 2 and plain[number].isalpha()]
+        boxes = seen.boxes[kept]
+        boxes = np.stack([boxes[:, 1], 1 - boxes[:, 2], boxes[:, 3], 1 - boxes[:, 0]], 1)
+        return Reading(boxes, seen.vectors[kept], [words[number] for number in kept], sure[kept])
 
     def _fit(self, size: tuple[int, int], pixels: float, most: float) -> tuple[int, int]:
         """Return a size of about ``pixels``: at most `_ENLARGED` times the default, and at most ``most`` times the picture's sides."""
@@ -164,6 +178,16 @@ class PageReader:
             plain = by_letters[best] < _LEAST_LETTER * len(texts[best]) and by_looks[best] < _LEAST_LOOKS
             chosen[number] = "" if plain else texts[best]
         return chosen, sure
+
+
+def _append(page: Reading, more: Reading) -> Reading:
+    """Return the words of two readings, one after the other."""
+    return Reading(
+        np.concatenate([page.boxes, more.boxes]),
+        np.concatenate([page.vectors, more.vectors]),
+        page.words + more.words,
+        np.concatenate([page.sure, more.sure]),
+    )
 
 
 def _join(page: _Sight, half: _Sight, large: float) -> _Sight:
