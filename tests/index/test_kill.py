@@ -126,6 +126,29 @@ def test_two_processes_index_and_a_third_searches_at_once(tmp_path):
         assert index.store.count_pages() == sum(lengths.values())
 
 
+def test_a_document_replaced_in_the_middle_of_a_search_is_shown_once(tmp_path, monkeypatch):
+    path = tmp_path / "documents" / "doc.pdf"
+    write_pdf(path, [f"old edition page {page}" for page in range(12)])
+    with Index.open(tmp_path / "index") as index, Index.open(tmp_path / "index") as writer:
+        index.add(path.parent)
+        matching, waiting = index.store.matching, [None]
+
+        def replaced_before(*arguments):
+            if waiting:
+                waiting.pop()
+                write_pdf(path, [f"new edition page {page}" for page in range(9)])
+                assert writer.add(path.parent).indexed == 1
+            return matching(*arguments)
+
+        monkeypatch.setattr(index.store, "matching", replaced_before)
+        monkeypatch.setattr(writer.store, "drop_editions", lambda editions: None)  # as long as the writer has not come to that
+        hits = index.search("edition page", count=50)
+        assert not waiting
+        assert hits
+        assert len({hit.page for hit in hits}) == len(hits)
+        assert all("new edition" in hit.snippet for hit in hits)
+
+
 def test_a_searcher_never_sees_a_replaced_document_half(tmp_path):
     path = tmp_path / "documents" / "doc.pdf"
     write_pdf(path, [f"old edition page {page}" for page in range(12)])

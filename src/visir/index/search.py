@@ -106,6 +106,9 @@ def _candidates(store: Store, vector: np.ndarray, tokens: Sequence[str], count: 
             best = max(matching["_score"].to_pylist())
             relevance = {row["_rowid"]: row["_score"] / best for row in matching.to_pylist()}
     rows = store.pages_by_row(list(dict.fromkeys([*near, *relevance])))
+    # A document may have been replaced between the two searches, which then found an edition each.
+    alive = store.is_live(np.array([row["edition"] for row in rows], np.int64))
+    rows = [row for row, counts in zip(rows, alive.tolist(), strict=True) if counts]
     cosines = np.array([row["vector"] for row in rows], np.float32) @ vector if rows else ()
     return [
         _Candidate(row["_rowid"], row, float(cosine), relevance.get(row["_rowid"], 0.0)) for row, cosine in zip(rows, cosines, strict=True)
