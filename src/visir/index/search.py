@@ -5,7 +5,7 @@ docs/search.md says how results are ordered and scored.
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
@@ -98,17 +98,12 @@ class _Candidate:
 
 
 def _candidates(store: Store, vector: np.ndarray, tokens: Sequence[str], count: int, where: str) -> list[_Candidate]:
-    near = _alive(store, lambda condition: store.nearest(vector, count, condition), where)["_rowid"].to_pylist()
+    near, matching = _alive(store, vector, " ".join(tokens), count, where)
     relevance: dict[int, float] = {}
-    if tokens:
-        matching = _alive(store, lambda condition: store.matching(" ".join(tokens), count, condition), where)
-        if matching.num_rows:
-            best = max(matching["_score"].to_pylist())
-            relevance = {row["_rowid"]: row["_score"] / best for row in matching.to_pylist()}
-    rows = store.pages_by_row(list(dict.fromkeys([*near, *relevance])))
-    # A document may have been replaced between the two searches, which then found an edition each.
-    alive = store.is_live(np.array([row["edition"] for row in rows], np.int64))
-    rows = [row for row, counts in zip(rows, alive.tolist(), strict=True) if counts]
+    if matching is not None and matching.num_rows:
+        best = max(matching["_score"].to_pylist())
+        relevance = {row["_rowid"]: row["_score"] / best for row in matching.to_pylist()}
+    rows = store.pages_by_row(list(dict.fromkeys([*near["_rowid"].to_pylist(), *relevance])))
     cosines = np.array([row["vector"] for row in rows], np.float32) @ vector if rows else ()
     return [
         _Candidate(row["_rowid"], row, float(cosine), relevance.get(row["_rowid"], 0.0)) for row, cosine in zip(rows, cosines, strict=True)
@@ -162,18 +157,22 @@ def _told_regions(row: _Candidate, embedder: RegionEmbedder) -> Regions:
     return embedder.encode_regions([Screenshot(b"", words=tuple(map(Word, words, places)))])[0]
 
 
-def _alive(store: Store, find: Callable[[str | None], pa.Table], where: str) -> pa.Table:
-    """Search among pages that count; those of unfinished or replaced editions are asked away when they come up."""
+def _alive(store: Store, vector: np.ndarray, words: str, count: int, where: str) -> tuple[pa.Table, pa.Table | None]:
+    """Return the pages that count by meaning and, if there are words, by words; those of unfinished or replaced editions are asked away.
+
+    Both are judged at once: a document may be replaced between the two searches, which then find an edition each.
+    """
     dead: set[int] = set()
     while True:
         condition = " AND ".join(
             part for part in (f"({where})" if where else "", f"NOT ({one_of('edition', sorted(dead))})" if dead else "") if part
         )
-        table = find(condition or None)
-        editions = table["edition"].to_numpy()
+        near = store.nearest(vector, count, condition or None)
+        matching = store.matching(words, count, condition or None) if words else None
+        editions = np.concatenate([found["edition"].to_numpy() for found in (near, matching) if found is not None])
         fresh = set(editions[~store.is_live(editions)].tolist())
         if not fresh:
-            return table
+            return near, matching
         dead |= fresh
 
 
