@@ -100,7 +100,7 @@ class PageReader:
             larger = self._fit(image.size, size[0] * size[1] * min(4.0, (_WANTED / high) ** 2), 1.5)
             if larger[0] * larger[1] > 1.3 * size[0] * size[1]:
                 size, page = larger, self._see(image, larger)
-        shown = first_size = size
+        shown = size
         while len(page.boxes):
             half = self._fit(image.size, shown[0] * shown[1] / 4, 1.0)
             if min(half) < 2 * COARSE:
@@ -112,7 +112,7 @@ class PageReader:
         order = reading_order(page.boxes * np.tile(np.array(size, np.float32), 2))
         vectors = page.vectors[order]
         reading = Reading(page.boxes[order], vectors, *self._read([page.columns[number] for number in order], vectors))
-        return _append(reading, self._turned(image, first_size)) if len(order) <= _SPARSE else reading
+        return _append(reading, self._turned(image, size)) if len(order) <= _SPARSE else reading
 
     def _turned(self, image: Image.Image, size: tuple[int, int]) -> Reading:
         """Return the words that are written from below upwards, as along the vertical axes of charts: those that are surely words."""
