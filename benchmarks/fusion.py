@@ -35,18 +35,13 @@ def make_queries(index: Index, count: int) -> list[tuple[str, int]]:
     return queries[:count]
 
 
-def first_page(index: Index, rows: list[int]) -> int:
-    """Return the page of the first row, 0 if there is none."""
-    return index.store.pages_by_row(rows[:1])[0]["page"] if rows else 0
-
-
-def fuse(rankings: list[list[int]]) -> list[int]:
+def fuse(*rankings: list[int]) -> list[int]:
     """Reciprocal rank fusion."""
     scores: dict[int, float] = {}
     for ranking in rankings:
-        for rank, row in enumerate(ranking, 1):
-            scores[row] = scores.get(row, 0.0) + 1.0 / (RRF_CONSTANT + rank)
-    return sorted(scores, key=lambda row: (-scores[row], row))
+        for rank, page in enumerate(ranking, 1):
+            scores[page] = scores.get(page, 0.0) + 1.0 / (RRF_CONSTANT + rank)
+    return sorted(scores, key=lambda page: (-scores[page], page))
 
 
 def main() -> None:
@@ -62,11 +57,11 @@ def main() -> None:
         queries = make_queries(index, arguments.queries)
         for text, page in queries:
             vector = index.embedder.encode_query([Query(text)])[0]
-            near = index.store.nearest(vector, 50)["_rowid"].to_pylist()
-            matching = index.store.matching(" ".join(tokens_of(text)), 50)["_rowid"].to_pylist()
-            right["exact words alone"] += first_page(index, matching) == page
-            right["meaning alone"] += first_page(index, near) == page
-            right["reciprocal rank fusion"] += first_page(index, fuse([near, matching])) == page
+            near, matching = index.store.find(vector, " ".join(tokens_of(text)), 50)
+            by_meaning, by_words = near["page"].to_pylist(), matching["page"].to_pylist()
+            right["exact words alone"] += by_words[:1] == [page]
+            right["meaning alone"] += by_meaning[:1] == [page]
+            right["reciprocal rank fusion"] += fuse(by_meaning, by_words)[:1] == [page]
             right["this score"] += index.search(text, SearchOptions(count=1))[0].page == page
     print(f"{len(queries)} queries\n\n| {' | '.join(right)} |\n|{'--:|' * len(right)}")
     print(f"| {' | '.join(f'{count / len(queries):.3f}' for count in right.values())} |")

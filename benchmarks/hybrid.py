@@ -54,10 +54,9 @@ def ask(task: TaskData, told: dict[str, str], folder: Path) -> dict[str, np.ndar
         index.add(pictures)
         for row, targets in zip(task.queries, task.targets, strict=True):
             right = {Path(task.candidates[target].picture).name for target in targets}
-            matching = index.store.matching(" ".join(tokens_of(row.text)), 1)["_rowid"].to_pylist()
-            near = index.store.nearest(index.embedder.encode_query([Query(row.text)])[0], 1)["_rowid"].to_pylist()
-            for way, rows in (("words", matching), ("meaning", near)):
-                found[way].append(bool(rows) and Path(index.store.pages_by_row(rows)[0]["path"]).name in right)
+            near, matching = index.store.find(index.embedder.encode_query([Query(row.text)])[0], " ".join(tokens_of(row.text)), 1)
+            for way, pages in (("words", matching), ("meaning", near)):
+                found[way].append(bool(pages.num_rows) and Path(pages["path"][0].as_py()).name in right)
             hits = index.search(row.text, SearchOptions(count=1))
             found["both"].append(bool(hits) and Path(hits[0].uri).name in right)
     return {way: np.array(values, np.float64) for way, values in found.items()}

@@ -126,25 +126,29 @@ def test_two_processes_index_and_a_third_searches_at_once(tmp_path):
         assert index.store.count_pages() == sum(lengths.values())
 
 
-def test_a_document_replaced_in_the_middle_of_a_search_is_shown_once(tmp_path, monkeypatch):
+@pytest.mark.parametrize("judged", ["before", "after"])
+def test_a_document_replaced_in_the_middle_of_a_search_is_shown_once(tmp_path, monkeypatch, judged):
     path = tmp_path / "documents" / "doc.pdf"
     write_pdf(path, [f"old edition page {page}" for page in range(12)])
     with Index.open(tmp_path / "index") as index, Index.open(tmp_path / "index") as writer:
         index.add(path.parent)
-        matching, waiting = index.store.matching, [None]
+        ask, waiting = index.store._ask, [None]
 
-        def replaced_before(*arguments):
-            if waiting:
-                waiting.pop()
-                write_pdf(path, [f"new edition page {page}" for page in range(9)])
-                assert writer.add(path.parent).indexed == 1
-            return matching(*arguments)
+        def replaced_between(*questions):
+            if not waiting:
+                return ask(*questions)
+            waiting.pop()
+            (near,), live_before = ask(questions[0])
+            write_pdf(path, [f"new edition page {page}" for page in range(9)])
+            assert writer.add(path.parent).indexed == 1
+            (matching,), live_after = ask(questions[1])
+            return [near, matching], live_before if judged == "before" else live_after
 
-        monkeypatch.setattr(index.store, "matching", replaced_before)
+        monkeypatch.setattr(index.store, "_ask", replaced_between)
         monkeypatch.setattr(writer.store, "drop_editions", lambda editions: None)  # as long as the writer has not come to that
         hits = index.search("edition page", count=50)
         assert not waiting
-        assert hits
+        assert len(hits) == 9
         assert len({hit.page for hit in hits}) == len(hits)
         assert all("new edition" in hit.snippet for hit in hits)
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from visir.errors import QueryError
 from visir.index.language import stop_words
-from visir.index.store import Store, one_of, unpack_boxes
+from visir.index.store import Store, unpack_boxes
 from visir.screenshot import Box, Hit, Query, Screenshot, Word
 from visir.unise import evidence
 from visir.unise.embedder import Embedder
@@ -66,7 +66,7 @@ def search(store: Store, embedder: Embedder, query: Query, options: SearchOption
         scores = _by_meaning_and_words(candidates, embedder, query, tokens)
     scored = list(zip(scores.tolist(), candidates, strict=True))
     scored = [(score, row) for score, row in scored if 100 * score >= options.min_score]
-    scored.sort(key=lambda pair: (-pair[0], pair[1].id))
+    scored.sort(key=lambda pair: (-pair[0], pair[1].place))
     return [_hit(store, tokens, score, row) for score, row in scored[options.skip : wanted]]
 
 
@@ -75,14 +75,14 @@ class _Candidate:
     """A page that one of the two ways of searching brought up.
 
     Args:
-        id: its row in the table.
+        place: its edition, and its number there.
         columns: what the table holds of it.
         cosine: similarity of its vector to the query's.
         relevance: BM25 of the query's words on it, as a share of the best page's.
         places: where they are seen.
     """
 
-    id: int
+    place: tuple[int, int]
     columns: dict[str, Any]
     cosine: float
     relevance: float
@@ -98,16 +98,32 @@ class _Candidate:
 
 
 def _candidates(store: Store, vector: np.ndarray, tokens: Sequence[str], count: int, where: str) -> list[_Candidate]:
-    near, matching = _alive(store, vector, " ".join(tokens), count, where)
-    relevance: dict[int, float] = {}
-    if matching is not None and matching.num_rows:
-        best = max(matching["_score"].to_pylist())
-        relevance = {row["_rowid"]: row["_score"] / best for row in matching.to_pylist()}
-    rows = store.pages_by_row(list(dict.fromkeys([*near["_rowid"].to_pylist(), *relevance])))
-    cosines = np.array([row["vector"] for row in rows], np.float32) @ vector if rows else ()
+    near, matching = store.find(vector, " ".join(tokens), count, where)
+    relevance = _scores(matching)
+    rows = _rows(near) | _rows(matching)
+    cosines = np.array([row["vector"] for row in rows.values()], np.float32) @ vector if rows else ()
     return [
-        _Candidate(row["_rowid"], row, float(cosine), relevance.get(row["_rowid"], 0.0)) for row, cosine in zip(rows, cosines, strict=True)
+        _Candidate(place, row, float(cosine), relevance.get(place, 0.0)) for (place, row), cosine in zip(rows.items(), cosines, strict=True)
     ]
+
+
+def _rows(found: pa.Table) -> dict[tuple[int, int], dict[str, Any]]:
+    """Return pages by their places, vectors as arrays."""
+    if not found.num_rows:
+        return {}
+    column = found["vector"].combine_chunks()
+    vectors = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+    rows = zip(found.drop_columns("vector").to_pylist(), vectors, strict=True)
+    return {(row["edition"], row["page"]): {**row, "vector": vector} for row, vector in rows}
+
+
+def _scores(matching: pa.Table) -> dict[tuple[int, int], float]:
+    """Return how relevant pages are, as a share of the best."""
+    if not matching.num_rows:
+        return {}
+    scores = matching["_score"].to_numpy()
+    places = zip(matching["edition"].to_pylist(), matching["page"].to_pylist(), strict=True)
+    return dict(zip(places, (scores / scores.max()).tolist(), strict=True))
 
 
 def _like_picture(candidates: Sequence[_Candidate], embedder: RegionEmbedder, query: Query, tokens: Sequence[str]) -> Floats:
@@ -155,25 +171,6 @@ def _told_regions(row: _Candidate, embedder: RegionEmbedder) -> Regions:
     words, boxes = row.text.split(), unpack_boxes(row.columns["boxes"])
     places = map(_box, boxes) if len(boxes) == len(words) else repeat((0.0, 0.0, 0.0, 0.0))
     return embedder.encode_regions([Screenshot(b"", words=tuple(map(Word, words, places)))])[0]
-
-
-def _alive(store: Store, vector: np.ndarray, words: str, count: int, where: str) -> tuple[pa.Table, pa.Table | None]:
-    """Return the pages that count by meaning and, if there are words, by words; those of unfinished or replaced editions are asked away.
-
-    Both are judged at once: a document may be replaced between the two searches, which then find an edition each.
-    """
-    dead: set[int] = set()
-    while True:
-        condition = " AND ".join(
-            part for part in (f"({where})" if where else "", f"NOT ({one_of('edition', sorted(dead))})" if dead else "") if part
-        )
-        near = store.nearest(vector, count, condition or None)
-        matching = store.matching(words, count, condition or None) if words else None
-        editions = np.concatenate([found["edition"].to_numpy() for found in (near, matching) if found is not None])
-        fresh = set(editions[~store.is_live(editions)].tolist())
-        if not fresh:
-            return near, matching
-        dead |= fresh
 
 
 def _hit(store: Store, tokens: Sequence[str], score: float, row: _Candidate) -> Hit:

@@ -12,6 +12,7 @@ edition that counts. So writing that row is the one moment at which a document a
 of an edition that no document names are invisible, whether their writer is still at work or was killed.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -24,7 +25,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 # LanceDB's engine prints warnings of its own on stderr, which is for people.
 os.environ.setdefault("LANCEDB_LOG", "error")
@@ -32,8 +33,9 @@ os.environ.setdefault("LANCEDB_LOG", "error")
 import lancedb
 import numpy as np
 import pyarrow as pa
+from lancedb.background_loop import LOOP
 from lancedb.index import FTS, Bitmap, BTree, HnswSq
-from lancedb.query import MultiMatchQuery
+from lancedb.query import AsyncFTSQuery, AsyncVectorQuery, MultiMatchQuery
 from numpy.typing import NDArray
 
 from visir.errors import StoreError
@@ -55,8 +57,11 @@ _SAMPLED = 500
 _MAX_PIECES = 64
 # All partitions of an index up to two million pages: it is the graph within them that saves time.
 _PROBES = 20
+_PLACE = ("edition", "path", "page")
+_WHOLE = (*_PLACE, "title", "text", "boxes", "regions", "vector")
 _TRIES = 8
 _T = TypeVar("_T")
+_Question: TypeAlias = AsyncVectorQuery | AsyncFTSQuery | None
 _log = logging.getLogger(__name__)
 _last_edition = 0
 _numbering = threading.Lock()
@@ -76,6 +81,9 @@ DOCUMENTS = pa.schema(
         ("indexed", pa.string()),
     ]
 )
+
+
+_NOTHING = pa.table({"edition": pa.array([], pa.int64())})
 
 
 def page_schema(dim: int) -> pa.Schema:
@@ -177,9 +185,14 @@ class Store:
         if self.settings.get("layout") != LAYOUT:
             raise StoreError(f"{folder} was written by another version of visir: update visir, or delete the folder and index again")
         try:
-            self._database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
-            self._documents = self._database.open_table("documents")
-            self._pages = self._database.open_table("pages")
+            latest: dict[str, Any] = {"read_consistency_interval": timedelta(0), "session": lancedb.Session()}
+            database = lancedb.connect(str(folder), **latest)
+            self._documents = database.open_table("documents")
+            self._pages = database.open_table("pages")
+            # A search asks several things at once, which the blocking tables cannot.
+            searched = LOOP.run(lancedb.connect_async(str(folder), **latest))
+            self._searched_documents = LOOP.run(searched.open_table("documents"))
+            self._searched_pages = LOOP.run(searched.open_table("pages"))
         except (ValueError, OSError, RuntimeError) as error:
             raise StoreError(f"{folder} is damaged ({str(error).splitlines()[0][:120]}): delete the folder and index again") from error
         self._live: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
@@ -271,10 +284,13 @@ class Store:
 
     def live_editions(self) -> NDArray[np.int64]:
         """Return the editions whose pages count, sorted."""
-        version = self._documents.version
+        return LOOP.run(self._live_editions())  # type: ignore[no-any-return]
+
+    async def _live_editions(self) -> NDArray[np.int64]:
+        version = await self._searched_documents.version()
         if self._live[0] != version:
-            column = self._documents.search().select(["edition"]).limit(self._documents.count_rows() + 1_000_000).to_arrow()
-            self._live = (version, np.unique(column["edition"].to_numpy()))
+            column = (await self._searched_documents.query().select(["edition"]).to_arrow())["edition"]
+            self._live = (version, np.unique(column.to_numpy()))
         return self._live[1]
 
     def is_live(self, editions: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -290,36 +306,69 @@ class Store:
         with filter_errors():
             return int(self._pages.count_rows(where))
 
-    def nearest(self, vector: NDArray[np.float32], count: int, where: str | None = None) -> pa.Table:
-        """Return the nearest pages as columns ``_rowid``, ``edition``, ``page`` and ``_distance`` (1 - cosine), nearest first."""
-        query = self._pages.search(vector, "vector", query_type="vector").distance_type("cosine").with_row_id(True)
-        query = query.select(["edition", "page", "_distance"]).limit(count)
-        if where:
-            query = query.where(where, prefilter=True)
+    def find(self, vector: NDArray[np.float32], words: str, count: int, where: str = "") -> tuple[pa.Table, pa.Table]:
+        """Return the pages that count: those nearest to a vector, and those that hold most of some words; each best first.
+
+        The columns are what a search needs of a page, and ``_distance`` (1 - cosine), or ``_score`` (BM25 over text and title). A document
+        that is replaced meanwhile is found in one edition.
+
+        Args:
+            vector: of length 1.
+            words: with blanks between them; none where empty.
+            count: pages wanted of each kind.
+            where: an SQL condition, or empty.
+
+        Raises:
+            QueryError: the filter makes no sense.
+        """
+        met = excluded = np.zeros(0, np.int64)
+        while True:
+            # Pages of unfinished or replaced editions are asked away once they were met.
+            away = f"NOT ({one_of('edition', excluded.tolist())})" if len(excluded) else ""
+            condition = " AND ".join(part for part in (f"({where})" if where else "", away) if part)
+            (near, matching), live = self._ask(
+                self._nearest(vector, count, condition, _WHOLE), self._matching(words, count, condition, _WHOLE)
+            )
+            found = np.concatenate([near["edition"].to_numpy(), matching["edition"].to_numpy()])
+            # One look at what counts judges both: what was found, and what was not looked at since it did not count before.
+            if np.isin(found, live).all() and not np.isin(excluded, live).any():
+                return near, matching
+            met = np.union1d(met, found)
+            excluded = np.setdiff1d(met, live)
+
+    def nearest(self, vector: NDArray[np.float32], count: int, where: str = "") -> pa.Table:
+        """Return the places of the nearest pages, those that do not count included: edition, path, page, ``_distance``; see `find`."""
+        return self._ask(self._nearest(vector, count, where, _PLACE))[0][0]
+
+    def matching(self, words: str, count: int, where: str = "") -> pa.Table:
+        """Return the places of the pages that hold most of the words, as `nearest` does, with ``_score``."""
+        return self._ask(self._matching(words, count, where, _PLACE))[0][0]
+
+    def _nearest(self, vector: NDArray[np.float32], count: int, where: str, columns: Sequence[str]) -> _Question:
+        query = self._searched_pages.query().nearest_to(vector).column("vector").distance_type("cosine")
+        query = query.select([*columns, "_distance"]).limit(count)
         if self._has_index("vector"):
             # LanceDB searches a small set that passes a filter exactly by itself, and 20 times faster than without the index.
             query = query.nprobes(_PROBES).ef(max(200, 4 * count)).refine_factor(4)
-        with filter_errors():
-            return query.to_arrow()
+        return query.where(where) if where else query
 
-    def matching(self, words: str, count: int, where: str | None = None) -> pa.Table:
-        """Return the pages that hold most of the words (BM25 over text and title), best first, columns as in `nearest`."""
-        if not self._has_index("text"):
-            return pa.table({"_rowid": pa.array([], pa.uint64()), "edition": pa.array([], pa.int64())})
-        query = self._pages.search(MultiMatchQuery(words, ["text", "title"]), query_type="fts").with_row_id(True)
-        query = query.select(["edition", "page", "_score"]).limit(count)
-        if where:
-            query = query.where(where, prefilter=True)
-        with filter_errors():
-            return query.to_arrow()
+    def _matching(self, words: str, count: int, where: str, columns: Sequence[str]) -> _Question:
+        if not words or not self._has_index("text"):
+            return None
+        query = self._searched_pages.query().nearest_to_text(MultiMatchQuery(words, ["text", "title"]))
+        query = query.select([*columns, "_score"]).limit(count)
+        return query.where(where) if where else query
 
-    def pages_by_row(self, rows: Sequence[int]) -> list[dict[str, Any]]:
-        """Return whole pages by their row ids, in the order asked for, vectors as arrays; rows that are gone are left out."""
-        found = self._pages.take_row_ids(list(rows)).with_row_id().to_arrow()
-        column = found["vector"].combine_chunks()
-        vectors = column.flatten().to_numpy().reshape(-1, column.type.list_size)
-        by_row = {row["_rowid"]: {**row, "vector": vector} for row, vector in zip(found.drop(["vector"]).to_pylist(), vectors, strict=True)}
-        return [by_row[row] for row in rows if row in by_row]
+    def _ask(self, *questions: _Question) -> tuple[list[pa.Table], NDArray[np.int64]]:
+        """Ask everything at once; return the answers, and the editions that count meanwhile."""
+
+        async def ask() -> list[Any]:
+            return await asyncio.gather(self._live_editions(), *(question.to_arrow() for question in questions if question))
+
+        with filter_errors():
+            live, *told = LOOP.run(ask())
+        answers = iter(told)
+        return [next(answers) if question else _NOTHING for question in questions], live
 
     def scan_pages(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
         """Return columns of all pages that count."""
