@@ -153,6 +153,35 @@ def test_a_document_replaced_in_the_middle_of_a_search_is_shown_once(tmp_path, m
         assert all("new edition" in hit.snippet for hit in hits)
 
 
+@pytest.mark.parametrize("replaced", ["before the first look", "before the scan", "before the scan, and swept"])
+def test_a_document_replaced_in_the_middle_of_a_scan_is_seen_whole(tmp_path, monkeypatch, replaced):
+    path = tmp_path / "documents" / "doc.pdf"
+    write_pdf(path, [f"old edition page {page}" for page in range(12)])
+    with Index.open(tmp_path / "index") as index, Index.open(tmp_path / "index") as writer:
+        index.add(path.parent)
+        look, waiting = index.store.live_editions, [None]
+
+        def replace():
+            waiting.pop()
+            write_pdf(path, [f"new edition page {page}" for page in range(9)])
+            assert writer.add(path.parent).indexed == 1
+
+        def look_amid():
+            if waiting and replaced == "before the first look":
+                replace()
+            seen = look()
+            if waiting:
+                replace()
+            return seen
+
+        monkeypatch.setattr(index.store, "live_editions", look_amid)
+        if "swept" not in replaced:
+            monkeypatch.setattr(writer.store, "drop_editions", lambda editions: None)
+        texts = index.store.scan_pages(["text"])["text"].to_pylist()
+        assert not waiting
+        assert (len(texts), len({text[:3] for text in texts})) == ((12, 1) if replaced == "before the scan" else (9, 1))
+
+
 def test_a_searcher_never_sees_a_replaced_document_half(tmp_path):
     path = tmp_path / "documents" / "doc.pdf"
     write_pdf(path, [f"old edition page {page}" for page in range(12)])

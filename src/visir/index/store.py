@@ -349,7 +349,9 @@ class Store:
         query = query.select([*columns, "_distance"]).limit(count)
         if self._has_index("vector"):
             # LanceDB searches a small set that passes a filter exactly by itself, and 20 times faster than without the index.
-            query = query.nprobes(_PROBES).ef(max(200, 4 * count)).refine_factor(4)
+            query = query.nprobes(_PROBES).ef(max(200, 4 * count))
+            # The index keeps vectors in 8 bits. Whoever takes the vectors along compares them exactly.
+            query = query if "vector" in columns else query.refine_factor(4)
         return query.where(where) if where else query
 
     def _matching(self, words: str, count: int, where: str, columns: Sequence[str]) -> _Question:
@@ -371,14 +373,19 @@ class Store:
         return [next(answers) if question else _NOTHING for question in questions], live
 
     def scan_pages(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
-        """Return columns of all pages that count."""
+        """Return columns of all pages that count, each document's of one edition."""
         wanted = list(dict.fromkeys([*columns, "edition"]))
-        query = self._pages.search().select(wanted)
-        if where:
-            query = query.where(where)
-        with filter_errors():
-            table = query.limit(self._pages.count_rows() + 1_000_000).to_arrow()
-        return table.filter(pa.array(self.is_live(table["edition"].to_numpy())))
+        while True:
+            # What counted before has all its pages in the table, except those of a document that was replaced and swept meanwhile.
+            live = self.live_editions()
+            query = self._pages.search().select(wanted)
+            if where:
+                query = query.where(where)
+            with filter_errors():
+                table = query.limit(self._pages.count_rows() + 1_000_000).to_arrow()
+            editions = table["edition"].to_numpy()
+            if self.is_live(np.setdiff1d(live, editions)).all():
+                return table.filter(pa.array(np.isin(editions, live)))
 
     # Pictures
 
