@@ -4,7 +4,8 @@ An index of synthetic pages (as in search_speed.py, under the text model's name)
 made-up words. Loads:
 
 * ``one``: a client, one request after the other;
-* ``people``: 16 clients that pause half a second after each answer, as people do who type;
+* ``people``: 16 clients that pause up to two seconds after each answer, one on average: 16 people who do nothing but search;
+* ``hurried``: the same, but twice as fast;
 * ``flat out``: 16 clients, one request after the other, which asks for more than the machine can do.
 
 Each is run on a quiet server, then while the server indexes a folder of PDFs (``+ indexing``): 100 documents of 10 pages.
@@ -36,9 +37,8 @@ from visir.serve.client import Client
 from visir.unise.embedder import DEFAULT_MODEL, load_embedder
 
 CLIENTS = 16
-PAUSE_MS = 500
 DOCUMENTS, PAGES_EACH = 100, 10
-LOADS = {"one": (1, 0), "people": (CLIENTS, PAUSE_MS), "flat out": (CLIENTS, 0)}
+LOADS = {"one": (1, 0), "people": (CLIENTS, 1000), "hurried": (CLIENTS, 500), "flat out": (CLIENTS, 0)}
 SCRIPT = """
 local queries = {%s}
 local at = %d
@@ -98,7 +98,8 @@ def in_process(folder: Path, queries: list[str]) -> tuple[list[float], list[floa
 def load(address: str, queries: list[str], clients: int, pause: int, seconds: float, script: Path) -> dict[str, float]:
     """Run wrk and return what it measured, times in milliseconds."""
     listed = ",".join(f'"{query.replace(" ", "+")}"' for query in queries)
-    delay = f"function delay() return {pause} end" if pause else ""
+    # Of any length: pauses of equal length would keep clients that once came together together for ever.
+    delay = f"function delay() return math.random(0, {2 * pause}) end" if pause else ""
     script.write_text(SCRIPT % (listed, int(time.time()) % len(queries), delay))
     command = ["wrk", "-t1", f"-c{clients}", f"-d{max(2, round(seconds))}s", "--timeout", "30s", "-s", str(script), address]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -47,14 +47,17 @@ def test_an_index_that_grows_keeps_few_parts_and_finds_what_an_exact_search_find
     assert store._vector_index_parts() >= 1
     keys, matrix = list(everything), np.array(list(everything.values()))
     rare = [number for number, key in enumerate(keys) if key[0] == keys[300][0]]
-    recall, filtered = [], []
+    recall, filtered, among = [], [], []
     for vector in normal(rng, 40):
         similarity = matrix @ vector
         exact = {keys[number] for number in np.argsort(-similarity)[:10]}
         recall.append(len(exact & set(found(store, vector))) / 10)
+        candidates, _ = store.find(vector, "", 50)
+        among.append(len(exact & set(zip(candidates["edition"].to_pylist(), candidates["page"].to_pylist(), strict=True))) / 10)
         exact = {keys[number] for number in sorted(rare, key=lambda number: -similarity[number])[:10]}
         filtered.append(len(exact & set(found(store, vector, "language = 'sv'"))) / 10)
     assert np.mean(recall) >= 0.95
+    assert np.mean(among) >= 0.99
     assert np.mean(filtered) >= 0.95
 
 
