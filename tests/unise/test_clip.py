@@ -5,15 +5,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sentence_transformers.sentence_transformer.modules import Dense
 from transformers import Siglip2Model, Siglip2Processor
 
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
 from visir.train.students import seen_height
-from visir.unise.clip import load_clip, unise_clip
+from visir.unise.clip import unise_clip
 from visir.unise.embedder import load_embedder
 from visir.unise.export_clip import export_clip
 from visir.unise.mllm import get_pixels
+from visir.unise.sentence import open_model
 from visir.unise.tiny import tiny_clip, tiny_siglip
 
 
@@ -47,7 +49,19 @@ def test_a_saved_model_encodes_as_before(checkpoint, fusion, tmp_path):
     inputs = [{"image": PICTURE, "text": "a red circle"}, {"image": PICTURE, "text": "blue"}]
     before = model.encode(inputs)
     model.save_pretrained(str(tmp_path / "model"))
-    again = load_clip(tmp_path / "model")
+    again = open_model(str(tmp_path / "model"))
+    assert np.allclose(again.encode(inputs), before, atol=1e-6)
+
+
+def test_modules_that_were_added_to_a_model_are_loaded_with_it(checkpoint, tmp_path):
+    model = unise_clip(str(checkpoint))
+    size = model.get_embedding_dimension()
+    model.insert(1, Dense(size, 7))
+    inputs = [{"image": PICTURE, "text": "a red circle"}, {"image": PICTURE, "text": "blue"}]
+    before = model.encode(inputs)
+    model.save_pretrained(str(tmp_path / "model"))
+    again = open_model(str(tmp_path / "model"))
+    assert before.shape == (2, 7)
     assert np.allclose(again.encode(inputs), before, atol=1e-6)
 
 

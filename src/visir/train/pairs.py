@@ -8,7 +8,7 @@ import hashlib
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -72,6 +72,15 @@ class PairSet:
     def documents(self) -> list[str]:
         """Return the keys of all right screenshots, each once, in order."""
         return list(dict.fromkeys(pair.document for pair in self.pairs))
+
+    def halves(self) -> "tuple[PairSet, PairSet]":
+        """Return two sets that share no right screenshot."""
+        documents = self.documents()
+        first, second = (
+            replace(self, pairs=[pair for pair in self.pairs if pair.document in some])
+            for some in (frozenset(documents[::2]), frozenset(documents[1::2]))
+        )
+        return first, second
 
 
 def digest_of(pairs: Sequence[Pair], images: Mapping[str, bytes]) -> str:

@@ -256,18 +256,24 @@ class PairRun:
         return place
 
     def _settle_fusion(self) -> dict[str, Any]:
-        """Compare the learned fusion with the plain sum on held-out composed pairs, and drop it if it finds less."""
+        """Compare the learned fusion with the plain sum on held-out composed pairs, and drop it if it finds less.
+
+        One half of the screenshots chooses and the other confirms: what the choice was made by says too much of what was chosen.
+        """
         tower: Any = self.model[0]
         mixer, limit = tower.mixer, self.recipe.watch.held
-        composed = [pairs for pairs in self.held if pairs.kind == "sq2s"]
-        recalls = {}
+        halves = [half for pairs in self.held if pairs.kind == "sq2s" for half in pairs.halves()]
+        found: dict[str, dict[str, float]] = {}
         for name, one in (("learned", mixer), ("sum", None)):
             tower.mixer = one
-            recalls[name] = [find(self.embedder(), pairs, limit).recall for pairs in composed]
-        mean = {name: sum(values) / max(1, len(values)) for name, values in recalls.items()}
-        kept = bool(composed) and mean["learned"] >= mean["sum"]
+            recalls = [find(self.embedder(), half, limit).recall for half in halves]
+            found[name] = {
+                part: round(sum(recalls[first::2]) / max(1, len(recalls) // 2), 4)
+                for part, first in (("chosen_by", 0), ("confirmed_by", 1))
+            }
+        kept = bool(halves) and all(found["learned"][part] >= recall for part, recall in found["sum"].items())
         tower.mixer, tower.fusion = (mixer, "learned") if kept else (None, "sum")
-        return {**{name: round(value, 4) for name, value in mean.items()}, "kept": "learned" if kept else "sum"}
+        return {**found, "kept": "learned" if kept else "sum"}
 
 
 class Journal:

@@ -115,20 +115,6 @@ def _text_length(towers: Transformer) -> int:
     return int(towers.config.text_config.max_position_embeddings)
 
 
-def load_clip(folder: Path, options: dict[str, Any] | None = None, **choices: Any) -> SentenceTransformer:
-    """Load a UniSE-CLIP that was saved.
-
-    sentence-transformers itself would ask for leave to run remote code, since it knows no module but its own.
-
-    Args:
-        folder: where ``save_pretrained`` wrote it.
-        options: what transformers is told when it loads the towers.
-        choices: as for `SentenceTransformer`.
-    """
-    towers = ComposedTransformer.load(str(folder), local_files_only=True, model_kwargs={"use_safetensors": True, **(options or {})})
-    return SentenceTransformer(modules=[towers, Normalize()], **choices)
-
-
 def unise_clip(checkpoint: str, fusion: Fusion = "sum", **choices: Any) -> SentenceTransformer:
     """Make a UniSE-CLIP of a CLIP or SigLIP checkpoint.
 

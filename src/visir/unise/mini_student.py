@@ -177,8 +177,3 @@ def unise_mini(reader: Path, encoder: Path, remembered: Path | None = None, fusi
         choices: as for `SentenceTransformer`.
     """
     return SentenceTransformer(modules=[ReadingEncoder(encoder, reader, remembered, fusion), Normalize()], **choices)
-
-
-def load_mini(folder: Path, **choices: Any) -> SentenceTransformer:
-    """Load a unise-mini that was saved; see `visir.unise.clip.load_clip` for why sentence-transformers does not do it."""
-    return SentenceTransformer(modules=[ReadingEncoder.load(str(folder)), Normalize()], **choices)

@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from huggingface_hub import constants
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.util import load_dir_path, load_file_path
+from sentence_transformers.util import import_from_string, load_dir_path, load_file_path
 from transformers import PreTrainedConfig
 
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
 from visir.unise.clip import KINDS as CLIP_KINDS
-from visir.unise.clip import ComposedTransformer, Fusion, load_clip, unise_clip
+from visir.unise.clip import ComposedTransformer, Fusion, unise_clip
 from visir.unise.embedder import Calibration, Vectors
 from visir.unise.hub import reach_hub
 from visir.unise.instructions import SEARCH
-from visir.unise.mini_student import ReadingEncoder, load_mini
+from visir.unise.mini_student import ReadingEncoder
 from visir.unise.mllm import KINDS as MLLM_KINDS
 from visir.unise.mllm import mend_processors, set_pixels, unise_mllm
 
@@ -195,10 +195,10 @@ def open_model(name: str, pixels: int | None = None, fusion: Fusion = "sum", **c
 def _open(name: str, fusion: Fusion, options: dict[str, Any], choices: dict[str, Any]) -> SentenceTransformer:
     modules = _modules(name)
     _refuse_foreign(name, modules)
-    made_of = next((_OWN[module["type"]] for module in modules if module["type"] in _OWN), None)
-    if made_of is not None:
+    if any(module["type"] in _OWN for module in modules):
+        # sentence-transformers itself would ask for leave to run remote code, since it knows no module but its own.
         place = Path(load_dir_path(name, "") or name)
-        return load_clip(place, options, **choices) if made_of is ComposedTransformer else load_mini(place, **choices)
+        return SentenceTransformer(modules=[_module(place / module["path"], module["type"], options) for module in modules], **choices)
     if modules:
         return SentenceTransformer(name, model_kwargs=options, **choices)
     kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
@@ -208,6 +208,11 @@ def _open(name: str, fusion: Fusion, options: dict[str, Any], choices: dict[str,
         return unise_clip(name, fusion, model_kwargs=options, **choices)
     known = ", ".join((*CLIP_KINDS, *MLLM_KINDS))
     raise ModelError(f"the model {name} cannot be loaded: it is of the kind {kind!r}; visir makes models of {known}")
+
+
+def _module(folder: Path, kind: str, options: dict[str, Any]) -> Any:
+    maker: Any = _OWN.get(kind) or import_from_string(kind)
+    return maker.load(str(folder), **({"local_files_only": True, "model_kwargs": options} if maker is ComposedTransformer else {}))
 
 
 def _modules(name: str) -> list[dict[str, Any]]:
