@@ -5,6 +5,7 @@ docs/search.md says how results are ordered and scored.
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
@@ -213,22 +214,22 @@ def _snippet(words: Sequence[str], found: Sequence[bool]) -> tuple[str, tuple[tu
     """Return the run of words with most matches of different words, and where the matches stand in it."""
     best, best_gain = 0, -1
     positions = [number for number, hit in enumerate(found) if hit]
+    matches = [words[number].casefold() for number in positions]
     for first in positions[:200]:
         start = max(0, first - 4)
-        gain = len({words[number].casefold() for number in range(start, min(start + _SNIPPET_WORDS, len(words))) if found[number]})
+        gain = len(set(matches[bisect_left(positions, start) : bisect_left(positions, start + _SNIPPET_WORDS)]))
         if gain > best_gain:
             best, best_gain = start, gain
-    pieces: list[str] = []
-    marks: list[tuple[int, int]] = []
-    length = 0
-    for number in range(best, min(best + _SNIPPET_WORDS, len(words))):
-        joined = bool(pieces) and not (_is_unspaced(words[number - 1][-1]) and _is_unspaced(words[number][0]))
-        piece = (" " if joined else "") + words[number]
+    chosen = words[best : best + _SNIPPET_WORDS]
+    is_spaced = "".join(chosen).isascii()
+    text, marks = "", []
+    for number, word in enumerate(chosen, best):
+        if text and (is_spaced or not (_is_unspaced(text[-1]) and _is_unspaced(word[0]))):
+            text += " "
         if found[number]:
-            marks.append((length + len(piece) - len(words[number]), length + len(piece)))
-        pieces.append(piece)
-        length += len(piece)
-    return "".join(pieces), tuple(marks)
+            marks.append((len(text), len(text) + len(word)))
+        text += word
+    return text, tuple(marks)
 
 
 def _is_unspaced(letter: str) -> bool:
