@@ -100,7 +100,6 @@ def test_queries_of_many_threads_are_embedded_together_and_come_out_the_same():
     assert np.allclose(found, plain.encode_query(texts), atol=1e-6)
     assert sum(sizes) == 64
     assert max(sizes) > 1
-    batched.close()
 
 
 def test_a_server_searches_what_was_read_off_pictures_by_its_regions(tmp_path):
@@ -127,7 +126,6 @@ def test_a_query_that_cannot_be_embedded_fails_alone():
         else:
             with pytest.raises(QueryError, match="none were read"):
                 future.result()
-    batched.close()
 
 
 def test_a_gate_lets_some_work_some_wait_and_turns_the_rest_away():

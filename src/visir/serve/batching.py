@@ -1,13 +1,11 @@
 """Query embeddings of many requests at once: whoever comes while a batch is at work goes with the next one.
 
-Nobody waits for company: a lone query is embedded at once, and a batch holds what came in the meantime.
+Nobody waits for company: a lone query is embedded at once, by whoever asks, and a batch holds what came in the meantime.
 """
 
-import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -30,6 +28,20 @@ def batched(embedder: Embedder, observe: Callable[[int], None] = lambda size: No
     return BatchedRegionEmbedder(embedder, observe) if isinstance(embedder, RegionEmbedder) else BatchedEmbedder(embedder, observe)
 
 
+@dataclass(eq=False)
+class _Asked:
+    """A query that waits, and then its vector or what is wrong with it."""
+
+    query: Query | str
+    instruction: str
+    vector: Vectors | None = None
+    error: Exception | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.vector is not None or self.error is not None
+
+
 class BatchedEmbedder:
     """An `Embedder` that joins the queries of several threads into batches for the one that it wraps.
 
@@ -47,23 +59,37 @@ class BatchedEmbedder:
         self._embedder = embedder
         self._observe = observe
         self._lock = threading.Lock()
-        self._waiting: queue.SimpleQueue[tuple[Query | str, str, Future[Vectors]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="query embeddings", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Finish what waits, and end the thread."""
-        self._waiting.put(None)
-        self._thread.join()
+        self._change = threading.Condition()
+        self._waiting: list[_Asked] = []
+        self._is_embedding = False
 
     def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
         """Embed queries together with those of other threads; see `Embedder`."""
-        futures: list[Future[Vectors]] = []
-        for query in queries:
-            future: Future[Vectors] = Future()
-            self._waiting.put((query, instruction, future))
-            futures.append(future)
-        return np.stack([future.result() for future in futures]) if futures else np.zeros((0, self.dim), np.float32)
+        asked = [_Asked(query, instruction) for query in queries]
+        with self._change:
+            self._waiting += asked
+        while batch := self._next_batch(asked):
+            try:
+                for kind in dict.fromkeys(one.instruction for one in batch):
+                    self._embed([one for one in batch if one.instruction == kind], kind)
+            finally:
+                with self._change:
+                    self._is_embedding = False
+                    self._change.notify_all()
+        for one in asked:
+            if one.error is not None:
+                raise one.error
+        return np.stack([one.vector for one in asked if one.vector is not None]) if asked else np.zeros((0, self.dim), np.float32)
+
+    def _next_batch(self, asked: Sequence[_Asked]) -> list[_Asked]:
+        """Wait until all that was asked is done, and return nothing, or until this thread is the one to embed what waits."""
+        with self._change:
+            self._change.wait_for(lambda: not self._is_embedding or all(one.done for one in asked))
+            if all(one.done for one in asked):
+                return []
+            self._is_embedding = True
+            batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+            return batch
 
     def encode_document(self, documents: Sequence[Screenshot | str]) -> Vectors:
         """Embed pages; see `Embedder`."""
@@ -74,32 +100,20 @@ class BatchedEmbedder:
         """Return the cosine of every query with every document."""
         return self._embedder.similarity(queries, documents)
 
-    def _work(self) -> None:
-        while True:
-            batch = [self._waiting.get()]
-            with suppress(queue.Empty):
-                while len(batch) < LARGEST and batch[-1] is not None:
-                    batch.append(self._waiting.get_nowait())
-            wanted = [item for item in batch if item is not None]
-            for instruction in dict.fromkeys(instruction for _, instruction, _ in wanted):
-                self._embed([item for item in wanted if item[1] == instruction], instruction)
-            if len(wanted) < len(batch):
-                return
-
-    def _embed(self, items: "list[tuple[Query | str, str, Future[Vectors]]]", instruction: str) -> None:
+    def _embed(self, items: Sequence[_Asked], instruction: str) -> None:
         self._observe(len(items))
         try:
             with self._lock:
-                vectors = self._embedder.encode_query([query for query, _, _ in items], instruction)
+                vectors = self._embedder.encode_query([item.query for item in items], instruction)
         except Exception as error:  # one query that cannot be embedded must not take the others along
             if len(items) == 1:
-                items[0][2].set_exception(error)
+                items[0].error = error
                 return
             for item in items:
                 self._embed([item], instruction)
             return
-        for (_, _, future), vector in zip(items, vectors, strict=True):
-            future.set_result(vector)
+        for item, vector in zip(items, vectors, strict=True):
+            item.vector = vector
 
 
 class BatchedRegionEmbedder(BatchedEmbedder):

@@ -73,10 +73,9 @@ class Library:
         self._languages: tuple[int, Counter[str]] = (-1, Counter())
 
     def close(self) -> None:
-        """End the worker and the thread of the model."""
+        """End the worker."""
         with self._reading:
             self._reader.close()
-        self.embedder.close()
 
     # Searching
 
