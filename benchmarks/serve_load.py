@@ -4,7 +4,7 @@ An index of synthetic pages (as in search_speed.py, under the text model's name)
 made-up words. Loads:
 
 * ``one``: a client, one request after the other;
-* ``people``: 16 clients that pause up to two seconds after each answer, one on average: 16 people who do nothing but search;
+* ``people``: 16 clients that pause up to four seconds after each answer, two on average: 16 people who do nothing but search;
 * ``hurried``: the same, but twice as fast;
 * ``flat out``: 16 clients, one request after the other, which asks for more than the machine can do.
 
@@ -38,7 +38,7 @@ from visir.unise.embedder import DEFAULT_MODEL, load_embedder
 
 CLIENTS = 16
 DOCUMENTS, PAGES_EACH = 100, 10
-LOADS = {"one": (1, 0), "people": (CLIENTS, 1000), "hurried": (CLIENTS, 500), "flat out": (CLIENTS, 0)}
+LOADS = {"one": (1, 0), "people": (CLIENTS, 2000), "hurried": (CLIENTS, 1000), "flat out": (CLIENTS, 0)}
 SCRIPT = """
 local queries = {%s}
 local at = %d

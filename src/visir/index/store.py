@@ -20,10 +20,11 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -33,7 +34,6 @@ os.environ.setdefault("LANCEDB_LOG", "error")
 import lancedb
 import numpy as np
 import pyarrow as pa
-from lancedb.background_loop import LOOP
 from lancedb.index import FTS, Bitmap, BTree, HnswSq
 from lancedb.query import AsyncFTSQuery, AsyncVectorQuery, MultiMatchQuery
 from numpy.typing import NDArray
@@ -190,9 +190,9 @@ class Store:
             self._documents = database.open_table("documents")
             self._pages = database.open_table("pages")
             # A search asks several things at once, which the blocking tables cannot.
-            searched = LOOP.run(lancedb.connect_async(str(folder), **latest))
-            self._searched_documents = LOOP.run(searched.open_table("documents"))
-            self._searched_pages = LOOP.run(searched.open_table("pages"))
+            searched = _run(lancedb.connect_async(str(folder), **latest))
+            self._searched_documents = _run(searched.open_table("documents"))
+            self._searched_pages = _run(searched.open_table("pages"))
         except (ValueError, OSError, RuntimeError) as error:
             raise StoreError(f"{folder} is damaged ({str(error).splitlines()[0][:120]}): delete the folder and index again") from error
         self._live: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
@@ -284,7 +284,7 @@ class Store:
 
     def live_editions(self) -> NDArray[np.int64]:
         """Return the editions whose pages count, sorted."""
-        return LOOP.run(self._live_editions())  # type: ignore[no-any-return]
+        return _run(self._live_editions())
 
     async def _live_editions(self) -> NDArray[np.int64]:
         version = await self._searched_documents.version()
@@ -368,7 +368,7 @@ class Store:
             return await asyncio.gather(self._live_editions(), *(question.to_arrow() for question in questions if question))
 
         with filter_errors():
-            live, *told = LOOP.run(ask())
+            live, *told = _run(ask())
         answers = iter(told)
         return [next(answers) if question else _NOTHING for question in questions], live
 
@@ -536,6 +536,18 @@ class Store:
 
 def _words_index() -> FTS:
     return FTS(with_position=False, stem=False, remove_stop_words=False, ascii_folding=True, lower_case=True)
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="index", daemon=True).start()
+    return loop
+
+
+def _run(work: Coroutine[Any, Any, _T]) -> _T:
+    """Do what is written for an event loop, from any thread that is none."""
+    return asyncio.run_coroutine_threadsafe(work, _loop()).result()
 
 
 def _persist(commit: Callable[[], _T]) -> _T:
