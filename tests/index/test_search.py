@@ -133,6 +133,14 @@ def test_a_picture_finds_pages_that_bear_its_words(tmp_path):
     assert all(hit.boxes for hit in found[:2])
 
 
+def test_a_picture_is_compared_with_empty_pages_too(tmp_path):
+    path = write_pdf(tmp_path / "some.pdf", ["", "feed the starter with flour"])
+    with Index.open(tmp_path / "index") as index:
+        index.add(path)
+        found = index.search(Query("flour", Screenshot(draw_png(["feed the starter"], 40))))
+    assert found[0].page == 2
+
+
 @pytest.mark.parametrize("word", ["", "harbour"])
 def test_pictures_with_hardly_a_word_are_found_by_smaller_copies(open_index, tmp_path, word):
     for number in range(6):

@@ -94,6 +94,13 @@ def test_rerank_looks_for_the_words_too(server):
     assert high > low + 0.3
 
 
+@pytest.mark.parametrize("query", ["sourdough starter", {"image": "the picture", "text": "with less salt"}])
+def test_rerank_puts_an_empty_text_last(server, picture, query):
+    asked = {**query, "image": picture} if isinstance(query, dict) else query
+    order = server.client().rerank(asked, ["", "rye flour feeds a sourdough starter", "  "])
+    assert order[0][0] == 1
+
+
 def test_rerank_takes_a_picture_with_words(server, picture):
     documents = [{"image": picture}, "black answers with the c pawn"]
     for text in ("", "with less salt"):

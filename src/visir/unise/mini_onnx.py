@@ -128,7 +128,8 @@ class MiniEmbedder:
         return RegionQuery(tuple(words), vectors, np.asarray(weights / (weights.sum() + doubt), np.float32), self._present)
 
     def _regions_of(self, document: Screenshot) -> Regions:
-        if not document.words:
+        # A text that is taken for a page has no picture to look at, and may be empty.
+        if not document.words and document.encoded:
             seen = self._look(document)
             plain = [fold_word(word) for word in seen.words]
             read = np.array([bool(word) for word in plain], bool)
