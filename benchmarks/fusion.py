@@ -57,8 +57,8 @@ def main() -> None:
         queries = make_queries(index, arguments.queries)
         for text, page in queries:
             vector = index.embedder.encode_query([Query(text)])[0]
-            near, matching = index.store.find(vector, " ".join(tokens_of(text)), 50)
-            by_meaning, by_words = near["page"].to_pylist(), matching["page"].to_pylist()
+            by_meaning = index.store.nearest(vector, 50)["page"].to_pylist()
+            by_words = index.store.matching(" ".join(tokens_of(text)), 50)["page"].to_pylist()
             right["exact words alone"] += by_words[:1] == [page]
             right["meaning alone"] += by_meaning[:1] == [page]
             right["reciprocal rank fusion"] += fuse(by_meaning, by_words)[:1] == [page]

@@ -54,7 +54,8 @@ def ask(task: TaskData, told: dict[str, str], folder: Path) -> dict[str, np.ndar
         index.add(pictures)
         for row, targets in zip(task.queries, task.targets, strict=True):
             right = {Path(task.candidates[target].picture).name for target in targets}
-            near, matching = index.store.find(index.embedder.encode_query([Query(row.text)])[0], " ".join(tokens_of(row.text)), 1)
+            matching = index.store.matching(" ".join(tokens_of(row.text)), 1)
+            near = index.store.nearest(index.embedder.encode_query([Query(row.text)])[0], 1)
             for way, pages in (("words", matching), ("meaning", near)):
                 found[way].append(bool(pages.num_rows) and Path(pages["path"][0].as_py()).name in right)
             hits = index.search(row.text, SearchOptions(count=1))

@@ -83,7 +83,7 @@ DOCUMENTS = pa.schema(
 )
 
 
-_NOTHING = pa.table({"edition": pa.array([], pa.int64())})
+_NOTHING = pa.schema([("edition", pa.int64()), ("path", pa.string()), ("page", pa.int32()), ("_score", pa.float32())]).empty_table()
 
 
 def page_schema(dim: int) -> pa.Schema:
@@ -307,7 +307,7 @@ class Store:
             return int(self._pages.count_rows(where))
 
     def find(self, vector: NDArray[np.float32], words: str, count: int, where: str = "") -> tuple[pa.Table, pa.Table]:
-        """Return the pages that count: those nearest to a vector, and those that hold most of some words; each best first.
+        """Return the pages that count: those nearest to a vector, and those that hold most of some words.
 
         The columns are what a search needs of a page, and ``_distance`` (1 - cosine), or ``_score`` (BM25 over text and title). A document
         that is replaced meanwhile is found in one edition.

@@ -267,10 +267,8 @@ class PairRun:
         for name, one in (("learned", mixer), ("sum", None)):
             tower.mixer = one
             recalls = [find(self.embedder(), half, limit).recall for half in halves]
-            found[name] = {
-                part: round(sum(recalls[first::2]) / max(1, len(recalls) // 2), 4)
-                for part, first in (("chosen_by", 0), ("confirmed_by", 1))
-            }
+            chosen, confirmed = (round(sum(half) / max(1, len(half)), 4) for half in (recalls[::2], recalls[1::2]))
+            found[name] = {"chosen_by": chosen, "confirmed_by": confirmed}
         kept = bool(halves) and all(found["learned"][part] >= recall for part, recall in found["sum"].items())
         tower.mixer, tower.fusion = (mixer, "learned") if kept else (None, "sum")
         return {**found, "kept": "learned" if kept else "sum"}
