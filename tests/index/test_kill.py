@@ -126,60 +126,66 @@ def test_two_processes_index_and_a_third_searches_at_once(tmp_path):
         assert index.store.count_pages() == sum(lengths.values())
 
 
-@pytest.mark.parametrize("judged", ["before", "after"])
-def test_a_document_replaced_in_the_middle_of_a_search_is_shown_once(tmp_path, monkeypatch, judged):
+@pytest.fixture
+def replaceable(tmp_path):
+    """Yield an index with a document of 12 pages, a second writer of it, and what puts an edition of 9 pages in its place."""
     path = tmp_path / "documents" / "doc.pdf"
     write_pdf(path, [f"old edition page {page}" for page in range(12)])
-    with Index.open(tmp_path / "index") as index, Index.open(tmp_path / "index") as writer:
-        index.add(path.parent)
-        ask, waiting = index.store._ask, [None]
 
-        def replaced_between(*questions):
-            if not waiting:
-                return ask(*questions)
-            waiting.pop()
-            (near,), live_before = ask(questions[0])
+    with Index.open(tmp_path / "index") as index, Index.open(tmp_path / "index") as writer:
+
+        def replace():
             write_pdf(path, [f"new edition page {page}" for page in range(9)])
             assert writer.add(path.parent).indexed == 1
-            (matching,), live_after = ask(questions[1])
-            return [near, matching], live_before if judged == "before" else live_after
 
-        monkeypatch.setattr(index.store, "_ask", replaced_between)
-        monkeypatch.setattr(writer.store, "drop_editions", lambda editions: None)  # as long as the writer has not come to that
-        hits = index.search("edition page", count=50)
-        assert not waiting
-        assert len(hits) == 9
-        assert len({hit.page for hit in hits}) == len(hits)
-        assert all("new edition" in hit.snippet for hit in hits)
+        index.add(path.parent)
+        yield index, writer, replace
+
+
+@pytest.mark.parametrize("judged", ["before", "after"])
+def test_a_document_replaced_in_the_middle_of_a_search_is_shown_once(replaceable, monkeypatch, judged):
+    index, writer, replace = replaceable
+    ask, waiting = index.store._ask, [None]
+
+    def replaced_between(*questions):
+        if not waiting:
+            return ask(*questions)
+        waiting.pop()
+        (near,), live_before = ask(questions[0])
+        replace()
+        (matching,), live_after = ask(questions[1])
+        return [near, matching], live_before if judged == "before" else live_after
+
+    monkeypatch.setattr(index.store, "_ask", replaced_between)
+    monkeypatch.setattr(writer.store, "drop_editions", lambda editions: None)  # as long as the writer has not come to that
+    hits = index.search("edition page", count=50)
+    assert not waiting
+    assert len(hits) == 9
+    assert len({hit.page for hit in hits}) == len(hits)
+    assert all("new edition" in hit.snippet for hit in hits)
 
 
 @pytest.mark.parametrize("replaced", ["before the first look", "before the scan", "before the scan, and swept"])
-def test_a_document_replaced_in_the_middle_of_a_scan_is_seen_whole(tmp_path, monkeypatch, replaced):
-    path = tmp_path / "documents" / "doc.pdf"
-    write_pdf(path, [f"old edition page {page}" for page in range(12)])
-    with Index.open(tmp_path / "index") as index, Index.open(tmp_path / "index") as writer:
-        index.add(path.parent)
-        look, waiting = index.store.live_editions, [None]
+def test_a_document_replaced_in_the_middle_of_a_scan_is_seen_whole(replaceable, monkeypatch, replaced):
+    index, writer, replace = replaceable
+    look, waiting = index.store.live_editions, [None]
 
-        def replace():
+    def look_amid():
+        if waiting and replaced == "before the first look":
             waiting.pop()
-            write_pdf(path, [f"new edition page {page}" for page in range(9)])
-            assert writer.add(path.parent).indexed == 1
+            replace()
+        seen = look()
+        if waiting:
+            waiting.pop()
+            replace()
+        return seen
 
-        def look_amid():
-            if waiting and replaced == "before the first look":
-                replace()
-            seen = look()
-            if waiting:
-                replace()
-            return seen
-
-        monkeypatch.setattr(index.store, "live_editions", look_amid)
-        if "swept" not in replaced:
-            monkeypatch.setattr(writer.store, "drop_editions", lambda editions: None)
-        texts = index.store.scan_pages(["text"])["text"].to_pylist()
-        assert not waiting
-        assert (len(texts), len({text[:3] for text in texts})) == ((12, 1) if replaced == "before the scan" else (9, 1))
+    monkeypatch.setattr(index.store, "live_editions", look_amid)
+    if "swept" not in replaced:
+        monkeypatch.setattr(writer.store, "drop_editions", lambda editions: None)
+    texts = index.store.scan_pages(["text"])["text"].to_pylist()
+    assert not waiting
+    assert (len(texts), len({text[:3] for text in texts})) == ((12, 1) if replaced == "before the scan" else (9, 1))
 
 
 def test_a_searcher_never_sees_a_replaced_document_half(tmp_path):
