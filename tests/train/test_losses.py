@@ -100,3 +100,16 @@ def test_no_words_to_spell_cost_nothing():
     columns, counts = head.columns(torch.ones(1, 4, 3, 2), torch.zeros(0, 4), torch.zeros(0).long())
     none = torch.zeros(0).long()
     assert float(spelling_loss(columns, counts, none, none)) == 0.0
+
+
+def test_all_places_of_a_word_are_right_answers_to_it():
+    generator = torch.Generator().manual_seed(1)
+    pooled, which = torch.randn(9, 8, generator=generator), torch.tensor([0, 3, 1, 0, 2, 3, 0, 4, 1])
+    vectors = torch.nn.functional.normalize(torch.randn(7, 8, generator=generator), dim=1)
+    logits = 9 * torch.nn.functional.normalize(pooled, dim=1) @ vectors.T
+    forth = torch.nn.functional.cross_entropy(logits, which)
+    back = -torch.stack([logits[:, word].softmax(0)[which == word].sum().log() for word in range(5)]).mean()
+    loss, _ = word_loss(pooled, vectors, which, torch.tensor(9.0))
+    torch.testing.assert_close(loss, 0.5 * (forth + back))
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(word_loss(pooled, vectors, which, torch.tensor(9.0))[0], loss, atol=0.02, rtol=0)

@@ -39,8 +39,8 @@ def word_loss(pooled: Tensor, vectors: Tensor, which: Tensor, scale: Tensor) -> 
 
     Args:
         pooled: (m, d) the word map pooled over each word's box.
-        vectors: (u, d) one vector of length 1 for each different word at these places; words that stand at none may follow, and count
-            as wrong answers.
+        vectors: (u, d) one vector of length 1 for each different word at these places, all of them; words that stand at none may
+            follow, and count as wrong answers.
         which: (m,) the word that stands at each place.
         scale: reciprocal of the temperature.
 
@@ -49,11 +49,14 @@ def word_loss(pooled: Tensor, vectors: Tensor, which: Tensor, scale: Tensor) -> 
     """
     logits = scale * F.normalize(pooled.float(), dim=1) @ vectors.float().T
     forth = F.cross_entropy(logits, which, reduction="sum") / max(1, len(which))
-    hit = which.unsqueeze(1) == torch.arange(len(vectors), device=which.device)
-    met = hit.any(0)
-    back = torch.logsumexp(logits[:, met], 0) - torch.logsumexp(logits.masked_fill(~hit, -torch.inf)[:, met], 0)
+    met = int(which.max()) + 1 if len(which) else 0
+    own = logits.gather(1, which.unsqueeze(1)).squeeze(1).float()
+    # The places of a word, added up: its own part of the sum over all places.
+    highest = own.detach().new_full((met,), -torch.inf).scatter_reduce(0, which, own.detach(), "amax")
+    hits = torch.zeros_like(highest).index_add(0, which, (own - F.embedding(which, highest.unsqueeze(1)).squeeze(1)).exp())
+    back = torch.logsumexp(logits[:, :met], 0) - (highest + hits.log())
     right = (logits.argmax(1) == which).float().sum() / max(1, len(which)) if len(vectors) else forth.detach()
-    return 0.5 * (forth + back.sum() / met.sum().clamp(min=1)), right
+    return 0.5 * (forth + back.sum() / max(1, met)), right
 
 
 def spot_targets(boxes: Tensor, owner: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
