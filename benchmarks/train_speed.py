@@ -67,10 +67,12 @@ class Case:
     lora: int = 0
     checkpointing: bool = False
     pixels: int = 0
+    compile: bool = False
 
 
 FULL = (
     Case("UniSE-CLIP, L/14", "clip", 128, 128),
+    Case("UniSE-CLIP, L/14, compiled", "clip", 128, 128, compile=True),
     Case("UniSE-CLIP, L/14, cached", "clip", 1024, 128),
     Case("UniSE-MLLM, 2B, adapters", "qwen2_vl", 32, 32, lora=32, checkpointing=True, pixels=1280 * 28 * 28),
     Case("UniSE-MLLM, 2B, all weights", "qwen2_vl", 16, 16, checkpointing=True, pixels=1280 * 28 * 28),
@@ -154,7 +156,8 @@ def make_pairs(pages: list[bytes], count: int) -> PairSet:
 def make_recipe(case: Case, base: str, workers: int, steps: int) -> PairRecipe:
     """Return the recipe of a case: stage 1, on captions."""
     precision = "bf16" if torch.cuda.is_available() else "fp32"
-    model = ModelChoice(base, pixels=case.pixels, lora=case.lora, checkpointing=case.checkpointing, precision=precision)
+    names = ("pixels", "lora", "checkpointing", "compile")
+    model = ModelChoice(base, precision=precision, **{name: getattr(case, name) for name in names})
     stage = PairStage(("caption",), steps, case.batch, 1e-6, both_ways=True, scale=20.0)
     return PairRecipe(model, PairData(("shapes",), workers=workers, mini_batch=case.mini_batch), (stage,), Watching(probe=""))
 
@@ -189,7 +192,8 @@ def work_of_a_pair(run: PairRun, case: Case) -> float:
     attention = towers.config._attn_implementation
     towers.set_attn_implementation("eager")  # torch counts no fused attention whose keys are fewer than its queries
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        # What is compiled is not counted either.
+        with torch.compiler.set_stance("force_eager"), torch.no_grad(), FlopCounterMode(display=False) as counter:
             for features in (batch.queries, batch.documents):
                 run._embed(batch_to_device(features, run.device))
     finally:
@@ -418,6 +422,8 @@ def main() -> int:
                 compare_embedding(bench, case, bases[case.kind], pages, clock)
             ours = bench.measure(f"train, {case.name}", "visir", "pairs/s", partial(train_ours, *common, Path(folder, f"{number}")))
             work = ours[1] if ours else 0.0
+            if case.compile:
+                continue  # held against the trainer without
             theirs = partial(train_theirs, *common, Path(folder, f"{number}-theirs"))
             bench.measure(f"train, {case.name}", "sentence-transformers", "pairs/s", theirs, work)
     print(f"{words}\n\n{bench.show()}\n\n{machine(('torch', 'transformers', 'sentence-transformers', 'peft', 'numpy'))}")

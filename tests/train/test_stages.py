@@ -191,6 +191,17 @@ def test_what_saves_memory_changes_no_gradient_of_any_model(tmp_path, choice, ba
     assert names == {"shapes-q2s", "shapes-sq2s"}
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # torch hides warnings of its compiler, which errors are not
+@pytest.mark.parametrize(("base", "choice"), [("tiny:clip", {}), ("tiny:qwen2_vl", {"checkpointing": True, "lora": 2})])
+def test_compiling_changes_no_gradient(tmp_path, base, choice):
+    plain, other = (PairRun(recipe((0, 6), base=base, **choice, compile=how), tmp_path / str(how)) for how in (False, True))
+    assert any(layer._compiled_call_impl is not None for layer in other.model.modules())
+    for (_, loss, wanted), (_, same, got) in zip(gradients(plain), gradients(other), strict=True):
+        assert same == pytest.approx(loss, abs=1e-5)
+        assert float((got - wanted).norm()) < 1e-5 * float(wanted.norm())
+
+
 def test_half_precision_learns_the_same_to_its_precision(tmp_path):
     plain, half = PairRun(recipe(), tmp_path / "plain"), PairRun(recipe(precision="bf16"), tmp_path / "half")
     assert losses(half) == pytest.approx(losses(plain), rel=0.1)

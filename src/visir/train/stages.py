@@ -30,7 +30,7 @@ from visir.train.pair_loss import PairLoss
 from visir.train.pair_recipe import PairRecipe, PairStage
 from visir.train.pairs import Features, Kind, PairBatch, PairBatches, load_pairs
 from visir.train.sources import open_source
-from visir.train.students import add_adapters, merge_adapters, open_student, save_activations, seen_height
+from visir.train.students import add_adapters, compile_layers, merge_adapters, open_student, save_activations, seen_height
 from visir.train.watch import Watch, check_type
 from visir.unise.mllm import get_pixels
 from visir.unise.sentence import SentenceEmbedder, follows_instructions
@@ -79,6 +79,8 @@ class PairRun:
         self.tuner = add_adapters(self.model, recipe.model) if recipe.model.lora else None
         if recipe.model.checkpointing:
             save_activations(self.model)
+        if recipe.model.compile:
+            compile_layers(self.model)
         self.probe: Probe | None = None
         self._best = 0.0
         self.watch = Watch()

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from PIL import Image
 from sentence_transformers import SentenceTransformer
+from torch import nn
 
 from visir.errors import ModelError
 from visir.train.pair_recipe import ModelChoice
@@ -15,6 +16,9 @@ from visir.unise.mini_student import ReadingEncoder, unise_mini
 from visir.unise.mllm import KINDS
 from visir.unise.sentence import open_model
 from visir.unise.tiny import tiny_clip, tiny_mllm, tiny_siglip
+
+_STACKS = ("layer", "layers", "blocks")
+"""What transformers calls the layers of a tower."""
 
 
 def open_student(choice: ModelChoice, folder: Path) -> SentenceTransformer:
@@ -66,6 +70,14 @@ def save_activations(model: SentenceTransformer) -> None:
     # transformers renamed it on the way from version 5 to 6.
     enable = getattr(tower, "activation_checkpointing_enable", None) or tower.gradient_checkpointing_enable
     enable({"use_reentrant": False})
+
+
+def compile_layers(model: SentenceTransformer) -> None:
+    """Compile the layers of a model's towers when they are first run; layers of one shape share what is compiled."""
+    for name, module in model[0].model.named_modules():
+        if isinstance(module, nn.ModuleList) and name.rpartition(".")[2] in _STACKS:
+            for layer in module:
+                layer.compile()
 
 
 def add_adapters(model: SentenceTransformer, choice: ModelChoice) -> Any:
