@@ -4,12 +4,14 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 from pair_recipes import recipe
 from PIL import Image, ImageDraw
 from vira_sets import write_set
 
 from visir.errors import ModelError
 from visir.train.pair_recipe import PairData
+from visir.train.pairs import PairBatches
 from visir.train.sources import is_held, open_source
 from visir.train.stages import PairRun
 from visir.vira.dataset import Dataset, Row, write_rows
@@ -46,6 +48,28 @@ def test_a_set_is_split_by_document(folder):
     assert composed.images[pair.picture] == page((number - 1) % 60)
     assert composed.images[pair.negatives[0]] == page((number - 2) % 60)
     assert composed.query(pair).image.image.size == (120, 160)
+
+
+def test_answers_and_classes_are_texts_that_pictures_find(tmp_path):
+    texts = [f"kind {number % 3}" for number in range(60)]
+    place = write_set(tmp_path / "told", [page(number) for number in range(60)], (120, 160), texts, ("sqa", "label"))
+    answers, labels = open_source(str(place), "train")
+    assert (answers.kind, labels.kind) == ("sqa", "label")
+    assert answers.documents() == ["kind 0", "kind 1", "kind 2"]
+    assert answers.document("kind 1") == "kind 1"
+    assert answers.query(answers.pairs[0]).text == "What is this?"
+    assert labels.query(labels.pairs[0]).text == ""
+    assert labels.query(labels.pairs[0]).image.encoded == labels.images[labels.pairs[0].picture]
+    assert not any(pair.negatives for pair in (*answers.pairs, *labels.pairs))
+    run = PairRun(replace(recipe((2, 2)), data=PairData((str(place), "shapes"), workers=0, mini_batch=64)), tmp_path / "run", "cpu")
+    assert run.check_pages() is None
+    assert {"recall_told-sqa", "recall_told-label"} <= set(run.examine())
+    batches = PairBatches([labels], [1.0], 1, 8, 1, 1, run._preprocess)
+    batch = batches[0]
+    assert len(batch.keys) == 16
+    assert len(set(batch.keys.tolist())) == 3
+    loss = run.loss.backward(batch.queries, batch.documents, batch.keys)
+    assert torch.isfinite(loss)
 
 
 def test_domains_are_left_out(folder, tmp_path):

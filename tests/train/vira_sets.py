@@ -6,7 +6,8 @@ from visir.vira.dataset import Row, write_images, write_rows
 
 
 def write_set(place, pages, size, texts, kinds):
-    """Write a set of one page a document; each kind says every page's text, composed rows are asked with the page before.
+    """Write a set of one page a document; each kind says every page's text, composed rows are asked with the page before, and where texts
+    are looked for, every page's text is right.
 
     Args:
         place: the folder.
@@ -23,6 +24,13 @@ def write_set(place, pages, size, texts, kinds):
     ]  # fmt: skip
     write_images(place / "images" / "charts-00000.parquet", images, {})
     for kind in kinds:
+        if kind in ("sqa", "label"):
+            rows = [
+                Row(f"{kind}{n}", kind, "charts", f"d{n}", "en", "What is this?", names[n], "", text, (f"{kind}{n - 1}",), "structure")
+                for n, text in enumerate(texts)
+            ]
+            write_rows(place / "rows" / f"{kind}-00000.parquet", rows, {})
+            continue
         rows = [
             Row(f"{kind}{n}", kind, "charts", f"d{n}", "en", text,
                 names[n - 1] if kind == "sq2s" else "", names[n], "", (names[n - 2],), "structure")

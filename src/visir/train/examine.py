@@ -18,8 +18,8 @@ class Found:
     """What a model found of a set of pairs.
 
     Args:
-        recall: share of queries whose screenshot came first among all of the set.
-        right: mean cosine of queries with their screenshots. wrong: with the others.
+        recall: share of queries whose document came first among all of the set.
+        right: mean cosine of queries with their documents. wrong: with the others.
     """
 
     recall: float
@@ -28,11 +28,11 @@ class Found:
 
 
 def find(embedder: Embedder, pairs: PairSet, limit: int) -> Found:
-    """Ask for the first ``limit`` pairs of a set among these pairs' screenshots."""
+    """Ask for the first ``limit`` pairs of a set among these pairs' documents."""
     chosen = pairs.pairs[:limit]
     keys = list(dict.fromkeys(pair.document for pair in chosen))
     place = {key: number for number, key in enumerate(keys)}
-    documents = embedder.encode_document([Screenshot(pairs.images[key]) for key in keys])
+    documents = embedder.encode_document([pairs.document(key) for key in keys])
     queries = embedder.encode_query([pairs.query(pair) for pair in chosen], pairs.instruction)
     cosines = embedder.similarity(queries, documents)
     answer = np.array([place[pair.document] for pair in chosen])

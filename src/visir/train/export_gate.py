@@ -35,12 +35,12 @@ def export_model(name: str, folder: Path, precision: str, source: str, limit: in
 
 
 def gate_items(sets: Iterable[PairSet], limit: int) -> tuple[list[GateItem], list[Screenshot]]:
-    """Return what a gate asks, the first ``limit`` pairs of each set, and the documents that these name, each once."""
+    """Return what a gate asks, the first ``limit`` pairs of each set that finds screenshots, and these screenshots, each once."""
     items: list[GateItem] = []
     documents: list[Screenshot] = []
     place: dict[str, int] = {}
     for pairs in sets:
-        for pair in pairs.pairs[:limit]:
+        for pair in () if pairs.finds_text else pairs.pairs[:limit]:
             if pair.document not in place:
                 place[pair.document] = len(documents)
                 documents.append(Screenshot(pairs.images[pair.document]))

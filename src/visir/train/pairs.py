@@ -1,7 +1,9 @@
-"""Training pairs of the paper's three kinds, and the batches that are drawn from them.
+"""Training pairs, and the batches that are drawn from them.
 
-``caption``: a caption and its screenshot. ``q2s``: a question and the screenshot that answers it. ``sq2s``: a screenshot with a question,
-and the screenshot that answers it. Batch ``i`` of a stage is the same in any process, at any restart.
+The paper's three kinds are ``caption``: a caption and its screenshot; ``q2s``: a question and the screenshot that answers it; ``sq2s``: a
+screenshot with a question, and the screenshot that answers it. Two more teach what its benchmark asks too: ``sqa``: a screenshot with a
+question, and the text that answers it; ``label``: a screenshot, and the name of its class. Batch ``i`` of a stage is the same in any
+process, at any restart.
 """
 
 import hashlib
@@ -19,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from visir.screenshot import Query, Screenshot
 from visir.unise.instructions import BY_KIND
 
-Kind = Literal["caption", "q2s", "sq2s"]
+Kind = Literal["caption", "q2s", "sq2s", "sqa", "label"]
 Features = dict[str, Any]
 Preprocess = Callable[[list[Any], str], Features]
 """Inputs as `model_input` makes them, and an instruction or nothing -> what a model's forward takes."""
@@ -27,11 +29,11 @@ Preprocess = Callable[[list[Any], str], Features]
 
 @dataclass(frozen=True)
 class Pair:
-    """A query and the screenshot that it should find.
+    """A query and what it should find.
 
     Args:
         text: the query's text: a caption or a question.
-        document: key of the right screenshot.
+        document: key of the right screenshot; the right text itself, where the kind's answers are texts.
         picture: key of the query's own screenshot, or empty.
         negatives: keys of screenshots that are like the right one and wrong, hardest first.
     """
@@ -44,7 +46,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairSet:
-    """Pairs of one kind, with the screenshots they speak of.
+    """Pairs of one kind, with the pictures they speak of.
 
     Args:
         name: what reports call it.
@@ -69,12 +71,21 @@ class PairSet:
         """Return a pair's query."""
         return Query(pair.text, Screenshot(self.images[pair.picture]) if pair.picture else None)
 
+    @property
+    def finds_text(self) -> bool:
+        """Whether its queries look for texts, not for screenshots."""
+        return self.kind in ("sqa", "label")
+
+    def document(self, key: str) -> Screenshot | str:
+        """Return what a key of a document stands for."""
+        return key if self.finds_text else Screenshot(self.images[key])
+
     def documents(self) -> list[str]:
-        """Return the keys of all right screenshots, each once, in order."""
+        """Return the keys of all right documents, each once, in order."""
         return list(dict.fromkeys(pair.document for pair in self.pairs))
 
     def halves(self) -> "tuple[PairSet, PairSet]":
-        """Return two sets that share no right screenshot."""
+        """Return two sets that share no right document."""
         documents = self.documents()
         first, second = (
             replace(self, pairs=[pair for pair in self.pairs if pair.document in some])
@@ -93,8 +104,12 @@ def digest_of(pairs: Sequence[Pair], images: Mapping[str, bytes]) -> str:
     return state.hexdigest()
 
 
-def model_input(query: Query) -> Any:
-    """Return a query as sentence-transformers models take it."""
+def model_input(query: Query | Screenshot | str) -> Any:
+    """Return a query or a document as sentence-transformers models take it."""
+    if isinstance(query, str):
+        return query
+    if isinstance(query, Screenshot):
+        return query.image
     if query.image is None:
         return query.text
     return {"image": query.image.image, "text": query.text} if query.text else query.image.image
@@ -107,8 +122,8 @@ class PairBatch:
     Args:
         name: the set that it was drawn from.
         queries: features of the n queries.
-        documents: features of the n right screenshots, then of the negatives, ``negatives`` for each query.
-        keys: (n * (1 + negatives),) numbers of the documents; equal ones are the same screenshot.
+        documents: features of the n right documents, then of the negatives, ``negatives`` for each query.
+        keys: (n * (1 + negatives),) numbers of the documents; equal ones are the same.
     """
 
     name: str
@@ -125,7 +140,7 @@ class PairBatches(Dataset[PairBatch]):
         weights: one factor for each set.
         steps: how many batches there are.
         batch: pairs of a batch, over all processes.
-        negatives: negatives for each query; where a pair has fewer, random screenshots of its set fill up.
+        negatives: negatives for each query; where a pair has fewer, random documents of its set fill up.
         seed: what the order depends on.
         preprocess: the model's.
         part: (number of this process, processes): each takes its share of every batch.
@@ -184,7 +199,7 @@ class PairBatches(Dataset[PairBatch]):
         for place, pair in enumerate(pairs, process * share):
             keys.extend(self._wrong(which, pair, np.random.default_rng([self._seed, 3, index, place])))
         queries = self._preprocess([model_input(source.query(pair)) for pair in pairs], source.instruction)
-        documents = self._preprocess([Screenshot(source.images[key]).image for key in keys], "")
+        documents = self._preprocess([model_input(source.document(key)) for key in keys], "")
         return PairBatch(source.name, queries, documents, torch.tensor([self._key(key) for key in keys]))
 
     def _wrong(self, which: int, pair: Pair, rng: np.random.Generator) -> list[str]:
@@ -197,7 +212,7 @@ class PairBatches(Dataset[PairBatch]):
         return mined
 
     def _key(self, key: str) -> int:
-        """Return a number for a key; screenshots that are no answer to anything get one from their name."""
+        """Return a number for a key; documents that are no answer to anything get one from their name."""
         return self._number.get(key, -1 - int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest(), "big"))
 
 

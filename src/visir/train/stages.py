@@ -201,9 +201,10 @@ class PairRun:
 
     def check_pages(self) -> str | None:
         """Return a warning if the model cannot read the type on the pages; see `visir.train.watch`."""
-        few = max(2, 36 // len(self.sets))
+        shown = [pairs for pairs in self.sets if not pairs.finds_text]
+        few = max(2, 36 // max(1, len(shown)))
         # From all over a set: it is in the order of its domains.
-        pages = [Screenshot(pairs.images[key]).image for pairs in self.sets for key in _spread(pairs.documents(), few)]
+        pages = [Screenshot(pairs.images[key]).image for pairs in shown for key in _spread(pairs.documents(), few)]
         return check_type(pages, lambda page: seen_height(self.model, page), fixed=get_pixels(self.model) is None)
 
     def save(self) -> None:

@@ -74,7 +74,8 @@ def save_activations(model: SentenceTransformer) -> None:
 
 def compile_layers(model: SentenceTransformer) -> None:
     """Compile the layers of a model's towers when they are first run; layers of one shape share what is compiled."""
-    for name, module in model[0].model.named_modules():
+    tower: Any = model[0].model
+    for name, module in tower.named_modules():
         if isinstance(module, nn.ModuleList) and name.rpartition(".")[2] in _STACKS:
             for layer in module:
                 layer.compile()

@@ -15,8 +15,10 @@ BY_KIND = {
     "caption": "Find the screenshot that the caption describes.",
     "q2s": "Find the screenshot that answers the question.",
     "sq2s": "Find the screenshot that answers the question about the given screenshot.",
+    "sqa": BY_META_TASK["SQA"],
+    "label": BY_META_TASK["OVC"],
 }
-"""Instructions for the kinds of training pairs (the paper's section on VIRA)."""
+"""Instructions for the kinds of training pairs (the paper's section on VIRA; the last two as the benchmark asks)."""
 
 SEARCH = "Find the page that answers the query."
 """Instruction for a person's search."""

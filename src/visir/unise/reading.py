@@ -36,6 +36,8 @@ _DOUBT = 5.0
 _LEAST_LETTER, _LEAST_LOOKS = -2.5, 0.5
 # Pages of so few words are turned, for what is written along the axes of charts.
 _SPARSE = 100
+# A page's gist has so many parts along each side.
+_PARTS = 3
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,24 @@ class Reading:
         vectors: (k, d) what their letters look like, each of length 1.
         words: what each reads as; empty where it reads as nothing.
         sure: (k,) how likely it reads so.
+        gist: (g,) what the page looks like as a whole; see `PageReader.glance`.
     """
 
     boxes: Floats
     vectors: Floats
     words: list[str]
     sure: Floats
+    gist: Floats
 
 
 @dataclass(frozen=True)
 class _Sight:
-    """The words of a page before they are read: as in `Reading`, and the columns of each (`Speller.words`)."""
+    """A page before its words are read: as in `Reading`, and the columns of each word (`Speller.words`)."""
 
     boxes: Floats
     vectors: Floats
     columns: list[Floats]
+    gist: Floats
 
     @property
     def heights(self) -> Floats:
@@ -100,19 +105,35 @@ class PageReader:
             larger = self._fit(image.size, size[0] * size[1] * min(4.0, (_WANTED / high) ** 2), 1.5)
             if larger[0] * larger[1] > 1.3 * size[0] * size[1]:
                 size, page = larger, self._see(image, larger)
-        shown = size
+        glanced, shown = self._glanced(image.size), size
+        glance = self._see(image, glanced)
         while len(page.boxes):
             half = self._fit(image.size, shown[0] * shown[1] / 4, 1.0)
             if min(half) < 2 * COARSE:
                 break
-            seen = self._see(image, half)
+            seen = glance if half == glanced else self._see(image, half)
             page, shown = _join(page, seen, _LARGE / shown[1]), half
             if seen.heights.max(initial=0) * half[1] <= _LARGE:
                 break
         order = reading_order(page.boxes * np.tile(np.array(size, np.float32), 2))
         vectors = page.vectors[order]
-        reading = Reading(page.boxes[order], vectors, *self._read([page.columns[number] for number in order], vectors))
+        read = self._read([page.columns[number] for number in order], vectors)
+        reading = Reading(page.boxes[order], vectors, *read, glance.gist)
         return _append(reading, self._turned(image, size)) if len(order) <= _SPARSE else reading
+
+    def glance(self, image: Image.Image) -> Floats:
+        """Return the gist (g,) of a picture: the means of the fine map over three by three parts of it, at half the default size.
+
+        What stands where on a page, without what it says: after the gist of a scene (Oliva and Torralba 2001), with the filters that the
+        tower has learnt.
+        """
+        image = image.convert("RGB")
+        [fine] = self._session.run(["fine"], {"image": _resized(image, self._glanced(image.size))})
+        return _gist(fine[0])
+
+    def _glanced(self, size: tuple[int, int]) -> tuple[int, int]:
+        wide, high = self._fit(size, self._pixels, 1.0)
+        return self._fit(size, wide * high / 4, 1.0)
 
     def _turned(self, image: Image.Image, size: tuple[int, int]) -> Reading:
         """Return the words that are written from below upwards, as along the vertical axes of charts: those that are surely words."""
@@ -123,7 +144,7 @@ class PageReader:
         kept = [number for number in np.flatnonzero(likely & (sure > 0.5)) if len(plain[number]) > 2 and plain[number].isalpha()]
         boxes = seen.boxes[kept]
         boxes = np.stack([boxes[:, 1], 1 - boxes[:, 2], boxes[:, 3], 1 - boxes[:, 0]], 1)
-        return Reading(boxes, seen.vectors[kept], [words[number] for number in kept], sure[kept])
+        return Reading(boxes, seen.vectors[kept], [words[number] for number in kept], sure[kept], seen.gist)
 
     def _fit(self, size: tuple[int, int], pixels: float, most: float) -> tuple[int, int]:
         """Return a size of about ``pixels``: at most `_ENLARGED` times the default, and at most ``most`` times the picture's sides."""
@@ -132,10 +153,9 @@ class PageReader:
 
     def _see(self, image: Image.Image, size: tuple[int, int]) -> _Sight:
         """Return the words seen on a picture that is brought to one size, in no order."""
-        picture = np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
-        words, spots, fine = self._session.run(None, {"image": picture[None]})
+        words, spots, fine = self._session.run(None, {"image": _resized(image, size)})
         boxes, _ = find_words(spots[0], limit=_MAX_WORDS * max(1, round(size[0] * size[1] / self._pixels)))
-        return _Sight(boxes, pool_words(words[0], boxes), self._speller.words(fine[0], boxes))
+        return _Sight(boxes, pool_words(words[0], boxes), self._speller.words(fine[0], boxes), _gist(fine[0]))
 
     @cached_property
     def _speller(self) -> Speller:
@@ -180,6 +200,16 @@ class PageReader:
         return chosen, sure
 
 
+def _resized(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))[None]
+
+
+def _gist(fine: Floats) -> Floats:
+    """Return the means of a map (c, h, w) over 3 x 3 parts of it, one after another: (9 * c,)."""
+    parts = (part for rows in np.array_split(fine, _PARTS, 1) for part in np.array_split(rows, _PARTS, 2))
+    return np.concatenate([part.mean((1, 2)) for part in parts])
+
+
 def _append(page: Reading, more: Reading) -> Reading:
     """Return the words of two readings, one after the other."""
     return Reading(
@@ -187,6 +217,7 @@ def _append(page: Reading, more: Reading) -> Reading:
         np.concatenate([page.vectors, more.vectors]),
         page.words + more.words,
         np.concatenate([page.sure, more.sure]),
+        page.gist,
     )
 
 
@@ -208,6 +239,7 @@ def _join(page: _Sight, half: _Sight, large: float) -> _Sight:
         np.concatenate([page.boxes[own], half.boxes[kept]]),
         np.concatenate([page.vectors[own], half.vectors[kept]]),
         [page.columns[number] for number in own] + [half.columns[number] for number in kept],
+        page.gist,
     )
 
 

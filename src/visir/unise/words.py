@@ -61,7 +61,7 @@ def bag_rows(words: Iterable[str], buckets: int) -> tuple[NDArray[np.int64], NDA
     return rows, np.cumsum(sizes) - sizes
 
 
-def find_words(spots: Floats, threshold: float = 0.4, limit: int = 1000) -> tuple[Floats, Floats]:
+def find_words(spots: Floats, threshold: float = 0.45, limit: int = 1000) -> tuple[Floats, Floats]:
     """Find the words of one page.
 
     Args:
