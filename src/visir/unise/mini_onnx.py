@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot, Word
 from visir.unise.embedder import Calibration, Vectors
+from visir.unise.gist import GistMap
 from visir.unise.instructions import SEARCH
 from visir.unise.looks import look_of
 from visir.unise.onnx import TextEmbedder, normalise, open_text_embedder
@@ -47,6 +49,7 @@ class MiniEmbedder:
         )
         self._reader = PageReader(folder, config["pixels"])
         self._lexicon = self._reader.lexicon
+        self._gist = GistMap(folder / config["gist"]) if config.get("gist") else None
         self.name: str = config["name"]
         self.revision: str = f"{config['revision']}-{self._text.revision}"
         self.dim: int = self._text.dim
@@ -110,16 +113,22 @@ class MiniEmbedder:
         )
 
     def _vector_of(self, document: Screenshot) -> Vectors:
-        """Return the vector of a page: of its words, and the fewer there are, the more of what it looks like from afar."""
+        """Return the vector of a page: of its words and its gist, and the fewer words there are, the more of its colours from afar."""
+        said, gist = self.parts_of(document)
+        return normalise(said + self._gist(gist) if self._gist and gist is not None else said)
+
+    def parts_of(self, document: Screenshot) -> tuple[Vectors, Vectors | None]:
+        """Return what a page's words and colours make of its vector (dim,), before its gist is added; and the gist (g,), if it counts."""
         if document.words:
-            return self._told(f"{document.title}\n{document.text}")
+            gist = self._reader.glance(_decode(document)) if self._gist and document.encoded else None
+            return self._told(f"{document.title}\n{document.text}"), gist
         seen = self._look(document)
         telling = float(sum(sure for word, sure in zip(seen.words, seen.sure, strict=True) if len(word) >= _TELLING))
         look = look_of(document.image, self.dim) / (1 + telling / _FEW)
         if telling:
             said = " ".join(word for word in (document.title, *seen.words) if word)
             look += self._told(said) * telling / (telling + _FEW)
-        return normalise(look)
+        return look, seen.gist
 
     def _told(self, text: str) -> Vectors:
         return np.asarray(self._text.encode_document([text])[0], np.float32)
@@ -145,14 +154,17 @@ class MiniEmbedder:
         if key in self._seen:
             self._seen.move_to_end(key)
             return self._seen[key]
-        try:
-            seen = self._reader.look(document.image)
-        except OSError as error:
-            raise ModelError(f"{document.uri or 'a picture'} cannot be decoded: {error}") from error
-        self._seen[key] = seen
+        seen = self._seen[key] = self._reader.look(_decode(document))
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         return seen
+
+
+def _decode(document: Screenshot) -> Image.Image:
+    try:
+        return document.image
+    except OSError as error:
+        raise ModelError(f"{document.uri or 'a picture'} cannot be decoded: {error}") from error
 
 
 def _words_in(text: str) -> list[str]:
