@@ -2,7 +2,7 @@
 # make devset  build the development benchmark in data/dev
 # make vira    build the training set in data/vira (hours); RECIPE=small for a small one
 # make test    install what the tests need, run every check
-# make unise-mini   train the default model anew, from nothing: its reader, then its text encoder (a day; see docs/training.md)
+# make unise-mini   train the default model anew, from nothing: its reader, its text encoder, what pages look like (a day; see docs/training.md)
 PYTHON ?= python3
 RECIPE ?= full
 WORKERS ?= 1
@@ -60,3 +60,4 @@ unise-mini: devset
 	$(BIN)/visir vira build small -o data/vira-small --workers $(WORKERS)
 	$(BIN)/visir train unise-mini-pairs -o runs/unise-mini-pairs
 	$(BIN)/python -m visir.train.export_adapter runs/unise-mini-pairs src/visir/unise/weights/unise-mini
+	$(BIN)/python -m visir.train.gist data/vira-small src/visir/unise/weights/unise-mini --leave-out news

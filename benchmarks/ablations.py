@@ -22,6 +22,7 @@ from visir.unise.mini_student import ReadingEncoder
 from visir.unise.sentence import SentenceEmbedder
 
 _QUESTIONS = 'stage.1.kinds=["q2s", "sq2s"]', "stage.1.weights=[1.0, 1.5]"
+_CAPTIONS_TOO = 'stage.1.kinds=["q2s", "sq2s", "caption"]', "stage.1.weights=[1.0, 1.5, 0.5]"
 
 
 def variants(steps: int) -> dict[str, list[str]]:
@@ -29,12 +30,13 @@ def variants(steps: int) -> dict[str, list[str]]:
     half = steps // 2
     both = [f"stage.0.steps={half}", f"stage.1.steps={steps - half}"]
     return {
-        "captions, then questions with mined negatives": both,
+        "captions, then questions, answers and classes": both,
         "nothing": ["stage.0.steps=0", "stage.1.steps=0"],
         "captions only": [f"stage.0.steps={steps}", "stage.1.steps=0"],
         "questions only": ["stage.0.steps=0", f"stage.1.steps={steps}", "stage.1.scale=20.0", *_QUESTIONS],
-        "no negatives but the batch's": [*both, "stage.1.negatives=0"],
-        "random negatives": [*both, "stage.1.mined=false"],
+        "captions, then questions": [*both, *_CAPTIONS_TOO],
+        "and mined negatives": [*both, *_CAPTIONS_TOO, "stage.1.negatives=1"],
+        "and random negatives": [*both, *_CAPTIONS_TOO, "stage.1.negatives=1", "stage.1.mined=false"],
         "learned fusion": [*both, "model.fusion=learned"],
     }
 

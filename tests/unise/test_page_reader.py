@@ -202,7 +202,8 @@ def test_type_of_common_sizes_is_read_whatever_its_size(model, size):
             line = f"{line} {word}".strip()
     read = plain(model.read(Screenshot.from_image(image)).text)
     missed = [word for word in plain(said) if word not in read]
-    assert len(missed) <= 1, read
+    # A gap that is seen a letter too late costs two words.
+    assert len(missed) <= 2, read
     assert len(read) <= len(words) + 1, read
 
 
