@@ -83,8 +83,8 @@ def test_the_adapters_that_ship_say_what_the_trained_model_says(run, shipped):
     assert (before.encode_query(queries) * exported.encode_query(queries)).sum(1).max() < 0.95
     assert exported.revision != before.revision
     page = Screenshot(draw("the swan at the bridge"))
-    # A page with so few words counts by its looks, too.
-    assert (trained.encode_document([page]) @ exported.encode_document([page]).T).item() > 0.75
+    # A page with so few words counts by its colours too, and every page by its gist.
+    assert (trained.encode_document([page]) @ exported.encode_document([page]).T).item() > 0.7
 
 
 def test_the_baseline_is_not_touched(shipped):
