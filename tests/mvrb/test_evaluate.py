@@ -55,6 +55,16 @@ def test_a_picture_with_nothing_on_it_may_ask(tmp_path):
     cache.close()
 
 
+def test_a_picture_alone_is_named_by_what_it_means_and_not_by_words_on_it(tmp_path):
+    folder = write_benchmark(tmp_path / "benchmark", zipped=False)
+    cache = Cache(tmp_path / "cache.sqlite")
+    [task] = prepare(Benchmark(folder), ["Open_Vocab_Classification/topics"])
+    assert not any(row.text for row in task.queries)
+    joined, cosines = (load_retriever(name, cache).score(task, lambda *_: None) for name in ("unise-mini", "unise-mini:vector"))
+    np.testing.assert_allclose(joined, np.maximum(cosines, 0) / 2, atol=1e-6)
+    cache.close()
+
+
 def test_systems_that_read_beat_the_controls(evaluations):
     overall = {name: evaluation.overall["recall_at_1"] for name, evaluation in evaluations.items()}
     assert min(overall["text"], overall["ocr-bm25"]) > 0.6

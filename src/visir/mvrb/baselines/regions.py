@@ -81,7 +81,9 @@ class RegionRetriever:
         proof = np.array([len(part.names) / (len(part.names) + _FEW_WORDS) for part in parts], np.float32)
         shared[:, texts] = present(parts, seen).T * proof
         differ[:, texts] = 0
-        found = np.array([len(query.names) for query in asked]).reshape(-1, 1)
+        found = np.array([len(query.names) for query in asked]).reshape(-1, 1).repeat(len(others), 1)
+        # With no question, what is asked is what the picture is, as by the name of a class, and not what stands on it.
+        found[np.ix_([not row.text for row in rows], texts)] = 0
         return evidence.turn(evidence.likeness(shared, cosines, found), differ)
 
     def _regions(self, rows: Sequence[Row]) -> list[bytes]:
