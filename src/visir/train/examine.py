@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visir.screenshot import Screenshot
 from visir.train.pairs import Kind, PairSet
@@ -35,10 +36,14 @@ def find(embedder: Embedder, pairs: PairSet, limit: int) -> Found:
     documents = embedder.encode_document([pairs.document(key) for key in keys])
     queries = embedder.encode_query([pairs.query(pair) for pair in chosen], pairs.instruction)
     cosines = embedder.similarity(queries, documents)
-    answer = np.array([place[pair.document] for pair in chosen])
-    own = cosines[np.arange(len(chosen)), answer]
+    return judge(cosines, np.array([place[pair.document] for pair in chosen]))
+
+
+def judge(cosines: Vectors, answer: NDArray[np.int64]) -> Found:
+    """Say what cosines (n, m) of queries with documents find; ``answer`` (n,) is the number of each query's right one."""
+    own = cosines[np.arange(len(answer)), answer]
     others = cosines.sum() - own.sum()
-    wrong = float(others / max(1, cosines.size - len(chosen)))
+    wrong = float(others / max(1, cosines.size - len(answer)))
     return Found(float((cosines.argmax(1) == answer).mean()), float(own.mean()), wrong)
 
 

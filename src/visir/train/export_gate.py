@@ -40,7 +40,9 @@ def gate_items(sets: Iterable[PairSet], limit: int) -> tuple[list[GateItem], lis
     documents: list[Screenshot] = []
     place: dict[str, int] = {}
     for pairs in sets:
-        for pair in () if pairs.finds_text else pairs.pairs[:limit]:
+        if pairs.finds_text:
+            continue
+        for pair in pairs.pairs[:limit]:
             if pair.document not in place:
                 place[pair.document] = len(documents)
                 documents.append(Screenshot(pairs.images[pair.document]))

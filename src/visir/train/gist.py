@@ -23,8 +23,9 @@ from torch.nn import functional as F
 
 from visir.errors import ModelError, VisirError
 from visir.screenshot import Screenshot
-from visir.train.examine import Found, calibrate
+from visir.train.examine import Found, calibrate, judge
 from visir.train.export_mini import write_config
+from visir.train.pair_loss import PairLoss
 from visir.train.pairs import Kind, PairSet
 from visir.train.sources import open_source
 from visir.unise.gist import MOST
@@ -122,11 +123,8 @@ class Space:
 
     def find(self, pairs: Tensor, rows: Tensor) -> Found:
         """Ask for pairs among their own documents; see `visir.train.examine.find`."""
-        documents, answer = (torch.from_numpy(part) for part in np.unique(pairs[:, 2].numpy(), return_inverse=True))
-        cosines = self.queries(pairs, rows) @ self.vectors(documents, rows).T
-        own = cosines.gather(1, answer.unsqueeze(1))
-        wrong = (cosines.sum() - own.sum()) / max(1, cosines.numel() - len(pairs))
-        return Found(float((cosines.argmax(1) == answer).float().mean()), float(own.mean()), float(wrong))
+        documents, answer = np.unique(pairs[:, 2].numpy(), return_inverse=True)
+        return judge((self.queries(pairs, rows) @ self.vectors(torch.from_numpy(documents), rows).T).numpy(), answer)
 
 
 def learn(space: Space, pairs: dict[Kind, Tensor], seed: int = 1) -> Tensor:
@@ -134,12 +132,15 @@ def learn(space: Space, pairs: dict[Kind, Tensor], seed: int = 1) -> Tensor:
     rng = np.random.default_rng(seed)
     rows = torch.zeros(space.gists.shape[1], space.said.shape[1], requires_grad=True)
     optimizer = torch.optim.AdamW([rows], lr=_RATE, betas=(0.9, 0.98), weight_decay=0.0)
-    kinds = [kind for kind in pairs if len(pairs[kind])]
-    chances = np.array([len(pairs[kind]) * _WEIGHTS[kind] for kind in kinds])
+    contrast = PairLoss(None, _SCALE, learn_scale=False, both_ways=False, mini_batch=_BATCH)
+    kinds = list(pairs)
+    weights = np.array([len(pairs[kind]) * _WEIGHTS[kind] for kind in kinds])
+    chances = weights / weights.sum()
     for step in range(_STEPS):
-        kind = kinds[rng.choice(len(kinds), p=chances / chances.sum())]
+        kind = kinds[rng.choice(len(kinds), p=chances)]
         batch = pairs[kind][torch.from_numpy(rng.permutation(len(pairs[kind]))[:_BATCH])]
-        loss = _contrast(space, batch, rows, both_ways=kind == "caption")
+        contrast.both_ways = kind == "caption"
+        loss = contrast.calculate_loss([[space.queries(batch, rows)], [space.vectors(batch[:, 2], rows)]], batch[:, 2])
         gists = space.gists[batch[:, 1:].flatten()]
         loss = loss + _SHORT * (gists[gists.any(1)] @ rows).square().sum(1).mean()
         for group in optimizer.param_groups:
@@ -148,16 +149,6 @@ def learn(space: Space, pairs: dict[Kind, Tensor], seed: int = 1) -> Tensor:
         loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
         optimizer.step()
     return rows.detach()
-
-
-def _contrast(space: Space, batch: Tensor, rows: Tensor, both_ways: bool) -> Tensor:
-    documents = batch[:, 2]
-    same = documents.unsqueeze(1) == documents.unsqueeze(0)
-    same.fill_diagonal_(False)
-    logits = (_SCALE * space.queries(batch, rows) @ space.vectors(documents, rows).T).masked_fill(same, -torch.inf)
-    right = torch.arange(len(batch))
-    forth = F.cross_entropy(logits, right)
-    return 0.5 * (forth + F.cross_entropy(logits.T, right)) if both_ways else forth
 
 
 def learn_gist(data: str, folder: Path, leave_out: Sequence[str] = ()) -> dict[Kind, tuple[float, float]]:
@@ -171,7 +162,8 @@ def learn_gist(data: str, folder: Path, leave_out: Sequence[str] = ()) -> dict[K
     """
     if not (folder / "tower.onnx").is_file():
         raise ModelError(f"{folder}: holds no unise-mini, whose pages have gists: there is no tower.onnx")
-    places = Places(MiniEmbedder(folder, json.loads((folder / "config.json").read_text(encoding="utf-8"))))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    places = Places(MiniEmbedder(folder, config))
     held, sets = (open_source(data, split, leave_out) for split in ("held", "train"))
     asked = {pairs.kind: places.of_pairs(pairs) for pairs in held}
     pairs = {one.kind: places.of_pairs(one) for one in sets}
@@ -186,7 +178,6 @@ def learn_gist(data: str, folder: Path, leave_out: Sequence[str] = ()) -> dict[K
     np.savez_compressed(
         folder / "gist.npz", rows=small.numpy().astype(np.int8), scales=scales.numpy(), mean=space.mean.numpy(), spread=space.spread.numpy()
     )
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     curves = calibrate({kind: after for kind, (_, after) in found.items()}, config["calibration"])
     made = {"data": {one.name: one.digest for one in sets}, "leave_out": list(leave_out), "held": recalls, "commit": code_version()}
     write_config(folder, gist="gist.npz", calibration=curves, gist_made_by=made)

@@ -6,7 +6,7 @@ the word reads as; words that no lexicon knows keep their vectors, and are found
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class _Sight:
-    """A page before its words are read: as in `Reading`, and the columns of each word (`Speller.words`)."""
+    """The words of a page before they are read: as in `Reading`, and the columns of each (`Speller.words`)."""
 
     boxes: Floats
     vectors: Floats
     columns: list[Floats]
-    gist: Floats
 
     @property
     def heights(self) -> Floats:
@@ -106,20 +105,20 @@ class PageReader:
             if larger[0] * larger[1] > 1.3 * size[0] * size[1]:
                 size, page = larger, self._see(image, larger)
         glanced, shown = self._glanced(image.size), size
-        glance = self._see(image, glanced)
+        glance = self._maps(image, glanced)
         while len(page.boxes):
             half = self._fit(image.size, shown[0] * shown[1] / 4, 1.0)
             if min(half) < 2 * COARSE:
                 break
-            seen = glance if half == glanced else self._see(image, half)
+            seen = self._sight(*(glance if half == glanced else self._maps(image, half)), half)
             page, shown = _join(page, seen, _LARGE / shown[1]), half
             if seen.heights.max(initial=0) * half[1] <= _LARGE:
                 break
         order = reading_order(page.boxes * np.tile(np.array(size, np.float32), 2))
         vectors = page.vectors[order]
         read = self._read([page.columns[number] for number in order], vectors)
-        reading = Reading(page.boxes[order], vectors, *read, glance.gist)
-        return _append(reading, self._turned(image, size)) if len(order) <= _SPARSE else reading
+        reading = Reading(page.boxes[order], vectors, *read, _gist(glance[2]))
+        return self._with_turned(reading, image, size) if len(order) <= _SPARSE else reading
 
     def glance(self, image: Image.Image) -> Floats:
         """Return the gist (g,) of a picture: the means of the fine map over three by three parts of it, at half the default size.
@@ -135,8 +134,8 @@ class PageReader:
         wide, high = self._fit(size, self._pixels, 1.0)
         return self._fit(size, wide * high / 4, 1.0)
 
-    def _turned(self, image: Image.Image, size: tuple[int, int]) -> Reading:
-        """Return the words that are written from below upwards, as along the vertical axes of charts: those that are surely words."""
+    def _with_turned(self, page: Reading, image: Image.Image, size: tuple[int, int]) -> Reading:
+        """Add the words that are written from below upwards, as along the vertical axes of charts: those that are surely words."""
         seen = self._see(image.transpose(Image.Transpose.ROTATE_270), size[::-1])
         words, sure = self._read(seen.columns, seen.vectors)
         plain = [fold_word(word) for word in words]
@@ -144,7 +143,13 @@ class PageReader:
         kept = [number for number in np.flatnonzero(likely & (sure > 0.5)) if len(plain[number]) > 2 and plain[number].isalpha()]
         boxes = seen.boxes[kept]
         boxes = np.stack([boxes[:, 1], 1 - boxes[:, 2], boxes[:, 3], 1 - boxes[:, 0]], 1)
-        return Reading(boxes, seen.vectors[kept], [words[number] for number in kept], sure[kept], seen.gist)
+        return replace(
+            page,
+            boxes=np.concatenate([page.boxes, boxes]),
+            vectors=np.concatenate([page.vectors, seen.vectors[kept]]),
+            words=page.words + [words[number] for number in kept],
+            sure=np.concatenate([page.sure, sure[kept]]),
+        )
 
     def _fit(self, size: tuple[int, int], pixels: float, most: float) -> tuple[int, int]:
         """Return a size of about ``pixels``: at most `_ENLARGED` times the default, and at most ``most`` times the picture's sides."""
@@ -153,9 +158,16 @@ class PageReader:
 
     def _see(self, image: Image.Image, size: tuple[int, int]) -> _Sight:
         """Return the words seen on a picture that is brought to one size, in no order."""
+        return self._sight(*self._maps(image, size), size)
+
+    def _maps(self, image: Image.Image, size: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
+        """Return the tower's maps of words and spots, and its fine map, of a picture that is brought to one size."""
         words, spots, fine = self._session.run(None, {"image": _resized(image, size)})
-        boxes, _ = find_words(spots[0], limit=_MAX_WORDS * max(1, round(size[0] * size[1] / self._pixels)))
-        return _Sight(boxes, pool_words(words[0], boxes), self._speller.words(fine[0], boxes), _gist(fine[0]))
+        return words[0], spots[0], fine[0]
+
+    def _sight(self, words: Floats, spots: Floats, fine: Floats, size: tuple[int, int]) -> _Sight:
+        boxes, _ = find_words(spots, limit=_MAX_WORDS * max(1, round(size[0] * size[1] / self._pixels)))
+        return _Sight(boxes, pool_words(words, boxes), self._speller.words(fine, boxes))
 
     @cached_property
     def _speller(self) -> Speller:
@@ -210,17 +222,6 @@ def _gist(fine: Floats) -> Floats:
     return np.concatenate([part.mean((1, 2)) for part in parts])
 
 
-def _append(page: Reading, more: Reading) -> Reading:
-    """Return the words of two readings, one after the other."""
-    return Reading(
-        np.concatenate([page.boxes, more.boxes]),
-        np.concatenate([page.vectors, more.vectors]),
-        page.words + more.words,
-        np.concatenate([page.sure, more.sure]),
-        page.gist,
-    )
-
-
 def _join(page: _Sight, half: _Sight, large: float) -> _Sight:
     """Return the words of a page, those higher than ``large``, a share of the page, as they were seen at half the size.
 
@@ -239,7 +240,6 @@ def _join(page: _Sight, half: _Sight, large: float) -> _Sight:
         np.concatenate([page.boxes[own], half.boxes[kept]]),
         np.concatenate([page.vectors[own], half.vectors[kept]]),
         [page.columns[number] for number in own] + [half.columns[number] for number in kept],
-        page.gist,
     )
 
 
