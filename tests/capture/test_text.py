@@ -154,6 +154,13 @@ def test_a_word_too_long_for_a_line_stays_one_word(tmp_path):
     assert box_of(page, "after")[1] > box_of(page, "x" * 150)[1]
 
 
+@pytest.mark.parametrize("between", ["c\u0327", "e\u0301", "\u00ad" * 60, "\u00b8" + "x" * 50])
+def test_a_word_is_as_long_as_it_is_read(tmp_path, between):
+    text = "x" * 149 + between + "x" * 50
+    pages = shots(written(tmp_path, "a.txt", text))
+    assert words_of(pages) == expected_words(text)
+
+
 def test_terminal_colours_are_left_out(tmp_path):
     (page,) = shots(written(tmp_path, "run.log", "\x1b[1;31mred\x1b[0m and plain"))
     assert page.text == "red and plain"

@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from visir.capture.fonts import Font, Run, face, is_rtl, measure, runs
-from visir.screenshot import Box, flatten
+from visir.screenshot import Box, clean_text, flatten
 
 Colour = tuple[int, int, int]
 Lines = list[list[tuple[str, Box]]]
@@ -217,7 +217,7 @@ def _break(atom: _Atom, room: int) -> tuple[_Atom, _Atom | None]:
         if not rest:
             break
         whole = atom.text
-        long = atom.listed is None and len(whole) > _MAX_WORD
+        long = atom.listed is None and max(map(len, clean_text(whole).split()), default=0) > _MAX_WORD
         listed = whole if atom.listed is None else atom.listed
         rest_width = sum(_width(*part) for part in rest)
         return _Atom(atom.space, head, taken, None if long else listed), _Atom(0, rest, rest_width, None if long else "")
