@@ -81,7 +81,7 @@ def repeat_pdf(source: Path, target: Path, pages: int) -> None:
 def index_all(folder: Path) -> dict[str, float]:
     """Index a folder and return pages, seconds and peaks in MB."""
     from visir import Index
-    from visir.cli.main import share_heap
+    from visir.heap import share_heap
 
     share_heap()
     started = time.perf_counter()

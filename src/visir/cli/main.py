@@ -1,7 +1,5 @@
 """The `visir` command: verbs, the default verb, and what becomes of errors."""
 
-import contextlib
-import ctypes
 import difflib
 import io
 import os
@@ -16,8 +14,8 @@ import typer
 from visir.cli import ask, capture, eval, experiment, export, index, mcp, rebuild, remove, report, search, serve, status, train, vira, watch
 from visir.cli.common import Interrupted
 from visir.errors import VisirError
+from visir.heap import share_heap
 
-_M_ARENA_MAX = -8
 _VERBS: dict[str, Callable[..., None]] = {
     "ask": ask.ask,
     "capture": capture.capture,
@@ -54,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] not in {*_VERBS, "vira"} and not words[0].startswith("-") and _is_path(words):
         words.insert(0, "ask")
-    share_heap()
+    if words[:1] not in (["mcp"], ["serve"]):  # they leave indexing to a process of its own
+        share_heap()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     for stream in (sys.stdout, sys.stderr):
@@ -76,17 +75,6 @@ def _is_path(words: Sequence[str]) -> bool:
     if os.path.lexists(first) or first.startswith(("http://", "https://")):
         return True
     return len(words) > 1 and not difflib.get_close_matches(first, _VERBS, cutoff=0.7)
-
-
-def share_heap() -> None:
-    """Let all threads share one heap, where the C library is glibc.
-
-    It gives each thread a heap of its own and keeps what was freed in each: making LanceDB's search structures then leaves
-    twice the memory behind.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(AttributeError):
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -19,6 +19,7 @@ from typing import IO, Any, NoReturn
 
 from visir.capture import CaptureOptions
 from visir.errors import VisirError
+from visir.heap import share_heap
 from visir.index import Index, Listeners, Summary
 
 _REPORT_SECONDS = 0.2
@@ -77,6 +78,7 @@ def _work(index: Index, request: dict[str, Any], reporter: _Reporter) -> None:
 
 def main() -> None:
     """Serve indexing jobs until the server ends."""
+    share_heap()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
