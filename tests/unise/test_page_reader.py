@@ -190,6 +190,17 @@ def test_beside_a_picture_names_and_numbers_tell_what_differs(model):
     assert 0.7 < weight("sourdough crust") < 1
 
 
+def test_beside_a_picture_a_language_is_looked_for_by_its_small_words(model):
+    asked = model.encode_difference("the same page in French")
+    french = Screenshot(b"", words=draw_words("le menu est servi dans la salle et les vins sont sur la carte"))
+    english = Screenshot(b"", words=draw_words("the menu is served in the hall and the wines are on the French card"))
+    (told, places), (other, _) = map(asked.match, model.encode_regions([french, english]))
+    assert told > 0.6
+    assert other < 0.1
+    # They stand all over the page, and so are not shown.
+    assert not len(places)
+
+
 @pytest.mark.parametrize("size", [13, 14, 15, 16, 20, 28])
 def test_type_of_common_sizes_is_read_whatever_its_size(model, size):
     said = "The heron stands in the river and waits for a fish, bread is made of flour, water and salt."

@@ -15,9 +15,9 @@ from visir.capture import Worker
 from visir.capture.kinds import kind_of_name
 from visir.capture.ocr import find_tesseract
 from visir.errors import CaptureError, MissingToolError, PartialCaptureError
-from visir.index.language import guess_language
 from visir.index.paths import is_address, is_below, name_of, path_of
 from visir.index.store import Document, Store, new_edition, pack_boxes
+from visir.language import guess_language
 from visir.screenshot import Screenshot
 from visir.unise.embedder import Embedder
 from visir.unise.regions import RegionEmbedder

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from visir.errors import QueryError
-from visir.index.language import stop_words
 from visir.index.store import Store, unpack_boxes
+from visir.language import stop_words
 from visir.screenshot import Box, Hit, Query, Screenshot, Word
 from visir.unise import evidence
 from visir.unise.embedder import Embedder

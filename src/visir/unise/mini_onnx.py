@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from visir.errors import ModelError
+from visir.language import named_language, own_words
 from visir.screenshot import Query, Screenshot, Word
 from visir.unise.embedder import Calibration, Vectors
 from visir.unise.gist import GistMap
@@ -31,6 +33,8 @@ _WORTH = 0.69
 _FEW, _TELLING = 3, 3
 # Minus the logarithm of the share of all writing that a word has: one in 20,000.
 _COMMON = 10.0
+# A page on which one in so many of a language's own small words is seen is in that language.
+_SPOKEN = 3
 
 
 class MiniEmbedder:
@@ -97,11 +101,27 @@ class MiniEmbedder:
         return self._asked([words[number] for number in most], vectors[most], telling[most])
 
     def encode_difference(self, text: str) -> RegionQuery:
-        """See `RegionEmbedder`: words rarer than one in 20,000, and numbers, which are told apart by little."""
+        """See `RegionEmbedder`: words rarer than one in 20,000, numbers, which are told apart by little, and languages.
+
+        A page is in a language if a third of the small words are on it that tell this language from others.
+        """
         words = _words_in(text)
-        # A word that is in no lexicon is as rare as can be, and so tells as much as a number.
-        rarity = self._lexicon.rarity_of(["" if any(letter.isdigit() for letter in word) else word for word in words])
-        return self._asked(words, self._lexicon.vectors_of(words), np.maximum(rarity - _COMMON, 0), doubt=1.0)
+        languages = [named_language(word) for word in words]
+        # Numbers and languages tell as much as a word that is in no lexicon: it is as rare as can be.
+        known = ["" if language or any(map(str.isdigit, word)) else word for word, language in zip(words, languages, strict=True)]
+        weights = np.maximum(self._lexicon.rarity_of(known) - _COMMON, 0)
+        weights /= weights.sum() + 1.0
+        parts = [own_words(language) if language else (word,) for word, language in zip(words, languages, strict=True)]
+        counts = [len(part) for part in parts]
+        shares = [weight if len(part) == 1 else _SPOKEN * weight / len(part) for weight, part in zip(weights, parts, strict=True)]
+        names = tuple(chain.from_iterable(parts))
+        return RegionQuery(
+            names,
+            self._lexicon.vectors_of(names),
+            np.repeat(np.array(shares, np.float32), counts),
+            self._present,
+            marked=np.repeat(np.array([not language for language in languages], bool), counts),
+        )
 
     def read(self, document: Screenshot) -> Screenshot:
         """See `RegionEmbedder`: the page with the words that were read on it."""
@@ -133,8 +153,8 @@ class MiniEmbedder:
     def _told(self, text: str) -> Vectors:
         return np.asarray(self._text.encode_document([text])[0], np.float32)
 
-    def _asked(self, words: Sequence[str], vectors: Vectors, weights: Vectors, doubt: float = 1e-9) -> RegionQuery:
-        return RegionQuery(tuple(words), vectors, np.asarray(weights / (weights.sum() + doubt), np.float32), self._present)
+    def _asked(self, words: Sequence[str], vectors: Vectors, weights: Vectors) -> RegionQuery:
+        return RegionQuery(tuple(words), vectors, np.asarray(weights / (weights.sum() + 1e-9), np.float32), self._present)
 
     def _regions_of(self, document: Screenshot) -> Regions:
         # A text that is taken for a page has no picture to look at, and may be empty.

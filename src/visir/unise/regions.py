@@ -47,14 +47,16 @@ class RegionQuery:
     Args:
         names: what the parts are called, where they have a name.
         vectors: (m, d) float32, each of length 1.
-        weights: (m,) how much each part counts; they add up to 1 at most.
+        weights: (m,) how much each part counts; where they add up to more than 1, some of the parts are enough.
         present: (midpoint, width) of the logistic curve that turns a cosine into the chance that a part is there.
+        marked: (m,) which parts are shown where they stand on a page; all, if left out.
     """
 
     names: tuple[str, ...]
     vectors: NDArray[np.float32]
     weights: NDArray[np.float32]
     present: tuple[float, float]
+    marked: NDArray[np.bool_] | None = None
 
     def chances(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn the cosines of parts with regions into the chances that they show the same."""
@@ -71,8 +73,8 @@ class RegionQuery:
             return 0.0, np.zeros(0, np.int64)
         cosines = self.vectors @ regions.vectors.T
         best = self.chances(cosines.max(1))
-        middle = self.present[0]
-        return float(best @ self.weights), np.flatnonzero((cosines > middle).any(0))
+        shown = cosines if self.marked is None else cosines[self.marked]
+        return min(1.0, float(best @ self.weights)), np.flatnonzero((shown > self.present[0]).any(0))
 
 
 @runtime_checkable
@@ -93,7 +95,7 @@ class RegionEmbedder(Embedder, Protocol):
     def encode_difference(self, text: str) -> RegionQuery:
         """Return the parts of a text that says how a page should differ from a picture.
 
-        Their weights add up to less than 1 where the text tells little.
+        Their weights add up to less than 1 where the text tells little. The name of a language stands for small words of it.
         """
 
     def read(self, document: Screenshot) -> Screenshot:

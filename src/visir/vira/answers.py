@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from visir.index.language import guess_language
+from visir.language import guess_language
 from visir.vira.domains.base import is_readable
 from visir.vira.likeness import share_within, shingles
 from visir.vira.writer import WRITTEN

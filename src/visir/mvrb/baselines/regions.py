@@ -122,4 +122,4 @@ def present(queries: Sequence[RegionQuery], pages: Sequence[bytes]) -> NDArray[n
         if len(page.vectors):
             chances = 1.0 / (1.0 + np.exp((middle - (rows @ page.vectors.T).max(1)[part]) / width))
             scores[:, number] = np.bincount(owner, chances * weights, len(queries))
-    return scores
+    return np.minimum(scores, 1)

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from visir.index.language import guess_language
+from visir.language import guess_language
 from visir.mvrb.data import Row
 from visir.mvrb.evaluate import evaluate
 from visir.mvrb.experiments.setting import Cell, Finding, Setting, percent, span

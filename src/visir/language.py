@@ -1,6 +1,7 @@
 """Which language a page is in: by its script, else by the small words that each language cannot do without."""
 
 import re
+import unicodedata
 from collections import Counter
 
 _SMALL_WORDS = {
@@ -30,6 +31,31 @@ for _code, _words in _SMALL_WORDS.items():
     for _word in _words.split():
         _BY_WORD.setdefault(_word, []).append(_code)
 
+# In English and in the language itself, without accents.
+_NAMES = {
+    "en": "english",
+    "de": "german deutsch",
+    "fr": "french francais",
+    "es": "spanish espanol castellano",
+    "it": "italian italiano",
+    "pt": "portuguese portugues",
+    "nl": "dutch nederlands",
+    "sv": "swedish svenska",
+    "da": "danish dansk",
+    "nb": "norwegian norsk bokmal",
+    "fi": "finnish suomi suomeksi",
+    "pl": "polish polski polsku",
+    "cs": "czech cestina cesky",
+    "hu": "hungarian magyar magyarul",
+    "ro": "romanian romana romaneste",
+    "tr": "turkish turkce",
+    "vi": "vietnamese",
+    "id": "indonesian",
+}
+_NAMED = {name: code for code, names in _NAMES.items() for name in names.split()}
+# So many of a language's own small words are looked for.
+_OWN = 8
+
 _SCRIPTS = (
     ("ja", re.compile("[\u3040-\u30ff]")),
     ("ko", re.compile("[\uac00-\ud7af\u1100-\u11ff]")),
@@ -42,6 +68,18 @@ _SCRIPTS = (
     ("hi", re.compile("[\u0900-\u097f]")),
 )
 _SAMPLE = 3000
+
+
+def named_language(word: str) -> str:
+    """Return the ISO 639-1 code of the language that a word names, in English or in that language; empty where it names none."""
+    plain = unicodedata.normalize("NFD", word.casefold())
+    return _NAMED.get("".join(letter for letter in plain if unicodedata.category(letter) != "Mn"), "")
+
+
+def own_words(code: str) -> tuple[str, ...]:
+    """Return small words of a language that a page in it most likely has and that hardly another language has, the commonest first."""
+    words = sorted((word for word in _SMALL_WORDS[code].split() if len(word) > 1), key=lambda word: len(_BY_WORD[word]) > 1)
+    return tuple(words[:_OWN])
 
 
 def stop_words(text: str) -> frozenset[str]:
