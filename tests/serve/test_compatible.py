@@ -105,3 +105,8 @@ def test_rerank_takes_a_picture_with_words(server, picture):
     documents = [{"image": picture}, "black answers with the c pawn"]
     for text in ("", "with less salt"):
         assert server.client().rerank({"image": picture, "text": text}, documents)[0][0] == 0
+
+
+def test_rerank_finds_answers_that_stand_on_the_picture(server, picture):
+    answers = ["steam in the oven", "rye flour and water", "the sea at night"]
+    assert server.client().rerank({"image": picture, "text": "What is fed?"}, answers)[0][0] == 1

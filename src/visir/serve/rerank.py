@@ -7,7 +7,8 @@ import numpy as np
 from visir.screenshot import Query, Screenshot, Word
 from visir.unise import evidence
 from visir.unise.embedder import Embedder, Vectors
-from visir.unise.regions import RegionEmbedder, RegionQuery, Regions
+from visir.unise.late import score_pictures, score_texts
+from visir.unise.regions import RegionEmbedder
 
 _AT_ONCE = 8
 _NOWHERE = (0.0, 0.0, 0.0, 0.0)
@@ -21,16 +22,16 @@ def weigh(embedder: Embedder, query: Query, documents: Sequence[Screenshot | str
         query: what is asked.
         documents: pages, pictures and texts.
     """
-    cosines = embedder.similarity(embedder.encode_query([query]), embed(embedder, documents))[0]
+    cosines = embedder.similarity(embedder.encode_query([query]), embed(embedder, documents))
     if not isinstance(embedder, RegionEmbedder):
-        return _rounded(evidence.meaning(cosines, query, embedder.calibration, words=False))
-    pages = embedder.encode_regions([_with_words(document) if isinstance(document, str) else document for document in documents])
+        return _rounded(evidence.meaning(cosines[0], query, embedder.calibration, words=False))
+    shown = [_with_words(document) if isinstance(document, str) else document for document in documents]
+    pages = [regions.pack() for regions in embedder.encode_regions(shown)]
     if query.image is None:
-        chances = _present(embedder.encode_query_regions(query), pages)
-        return _rounded(evidence.join(evidence.words(chances, chances), evidence.meaning(cosines, query, embedder.calibration)))
-    asked = embedder.encode_query_regions(Query(image=query.image))
-    alike = evidence.likeness(_present(asked, pages), cosines, len(asked.names))
-    return _rounded(evidence.turn(alike, _present(embedder.encode_difference(query.text), pages)) if query.text else alike)
+        return _rounded(score_texts(embedder, [query], pages, cosines)[0])
+    seen = [embedder.encode_regions([query.image])[0].pack()]
+    texts = {number: document for number, document in enumerate(documents) if isinstance(document, str)}
+    return _rounded(score_pictures(embedder, [query], seen, pages, texts, cosines)[0])
 
 
 def embed(embedder: Embedder, documents: Sequence[Screenshot | str]) -> Vectors:
@@ -40,10 +41,6 @@ def embed(embedder: Embedder, documents: Sequence[Screenshot | str]) -> Vectors:
 
 def _with_words(text: str) -> Screenshot:
     return Screenshot(b"", words=tuple(Word(word, _NOWHERE) for word in text.split()))
-
-
-def _present(asked: RegionQuery, pages: Sequence[Regions]) -> Vectors:
-    return np.array([asked.match(regions)[0] for regions in pages], np.float32)
 
 
 def _rounded(scores: Vectors) -> list[float]:
