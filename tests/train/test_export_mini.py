@@ -35,6 +35,9 @@ def run(pack_path, teacher_path, tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(run, pack_path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "mini"
+    folder.mkdir()
+    np.savez(folder / "gist.npz", rows=np.zeros(3))
+    export_mini.write_config(folder, gist="gist.npz")
     export_run(run, folder, pack_path)
     return folder
 
@@ -64,6 +67,11 @@ def test_what_was_exported_is_restored(run, exported, pack_path, tmp_path):
     torch.testing.assert_close(now.encoder.table.weight, was.encoder.table.weight, atol=0.01, rtol=0.02)
     meta = json.loads((tmp_path / "restored" / "weights.json").read_text())["meta"]
     assert meta["step"] == 30
+
+
+def test_gists_of_the_tower_before_are_dropped(exported):
+    assert not (exported / "gist.npz").exists()
+    assert not json.loads((exported / "config.json").read_text())["gist"]
 
 
 def test_a_tower_that_strays_in_8_bits_is_not_written(run, pack_path, tmp_path, monkeypatch):

@@ -187,7 +187,9 @@ def export_run(run: Path, folder: Path, pack_path: Path) -> None:
     np.savez_compressed(folder / "lexicon.npz", looks=np.round(127 * looks).astype(np.int8))
     (folder / "lexicon.txt").write_text("".join(f"{word}\t{count}\n" for word, count in lines), encoding="utf-8")
     made = {"steps": meta["step"], "pages": meta["pages"], "model": meta["model"], "pack": _digest(pack_path), "commit": code_version()}
-    write_config(folder, pixels=meta["model"]["pixels"], made_by=made)
+    # What gists say of a page was learnt from the tower that was here before.
+    (folder / "gist.npz").unlink(missing_ok=True)
+    write_config(folder, pixels=meta["model"]["pixels"], made_by=made, gist="", gist_made_by=None)
 
 
 def write_config(folder: Path, **changes: Any) -> None:
