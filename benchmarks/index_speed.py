@@ -163,8 +163,8 @@ def dissect(files: list[Path], scratch: Path) -> dict[str, float]:
     The pages tell their words, so the default model does what its text encoder alone does.
     """
     from visir.capture import worker
-    from visir.language import guess_language
     from visir.index.store import Store, pack_boxes
+    from visir.language import guess_language
     from visir.screenshot import Screenshot
     from visir.unise.embedder import load_embedder
 
