@@ -1,6 +1,7 @@
 import io
 import json
 import random
+import shutil
 import zipfile
 
 import pytest
@@ -128,6 +129,14 @@ def test_patterns_choose_tasks_and_a_wrong_one_is_told(folder):
     assert benchmark.chosen(["wiki"]) == [ANSWERS]
     with pytest.raises(BenchmarkError, match="no task is named 'nonsense'"):
         benchmark.chosen(["nonsense"])
+
+
+def test_a_whole_name_chooses_one_task(folder, tmp_path):
+    for name in ("SR/help", "CSR/help-language"):
+        shutil.copytree(folder / ANSWERS, tmp_path / name)
+    benchmark = Benchmark(tmp_path)
+    assert benchmark.chosen(["SR/help"]) == ["SR/help"]
+    assert benchmark.chosen(["sr/help"]) == ["CSR/help-language", "SR/help"]
 
 
 @pytest.mark.parametrize(

@@ -162,15 +162,18 @@ class Benchmark:
         return sorted(self._places)
 
     def chosen(self, patterns: Sequence[str]) -> list[str]:
-        """Return the tasks whose names hold one of the patterns, all where there is none.
+        """Return the tasks whose names hold one of the patterns, all where there is none; a whole name means that task alone.
 
         Raises:
             BenchmarkError: a pattern fits no task.
         """
+        found: set[str] = set()
         for pattern in patterns:
-            if not any(pattern.lower() in name.lower() for name in self.names):
+            fitting = [name for name in self.names if pattern.lower() in name.lower()]
+            if not fitting:
                 raise BenchmarkError(f"no task is named {pattern!r}; there are: {', '.join(self.names)}")
-        return [name for name in self.names if not patterns or any(pattern.lower() in name.lower() for pattern in patterns)]
+            found.update([pattern] if pattern in fitting else fitting)
+        return [name for name in self.names if not patterns or name in found]
 
     def task(self, name: str) -> TaskData:
         """Read one task; its pictures stay where they are until `TaskData.check` or a row's picture is asked for.
