@@ -70,10 +70,16 @@ _SCRIPTS = (
 _SAMPLE = 3000
 
 
+def without_accents(text: str) -> str:
+    """Return a text with its letters parted from their accents, and these left out."""
+    if text.isascii():
+        return text
+    return "".join(letter for letter in unicodedata.normalize("NFD", text) if unicodedata.category(letter) != "Mn")
+
+
 def named_language(word: str) -> str:
     """Return the ISO 639-1 code of the language that a word names, in English or in that language; empty where it names none."""
-    plain = unicodedata.normalize("NFD", word.casefold())
-    return _NAMED.get("".join(letter for letter in plain if unicodedata.category(letter) != "Mn"), "")
+    return _NAMED.get(without_accents(word.casefold()), "")
 
 
 def own_words(code: str) -> tuple[str, ...]:

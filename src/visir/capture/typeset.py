@@ -217,11 +217,16 @@ def _break(atom: _Atom, room: int) -> tuple[_Atom, _Atom | None]:
         if not rest:
             break
         whole = atom.text
-        long = atom.listed is None and max(map(len, clean_text(whole).split()), default=0) > _MAX_WORD
+        long = atom.listed is None and _is_endless(whole)
         listed = whole if atom.listed is None else atom.listed
         rest_width = sum(_width(*part) for part in rest)
         return _Atom(atom.space, head, taken, None if long else listed), _Atom(0, rest, rest_width, None if long else "")
     return atom, None
+
+
+def _is_endless(text: str) -> bool:
+    # The beginning mostly tells: an endless text is asked about again at each line.
+    return any(len(word) > _MAX_WORD for part in (text[:_WINDOW], text) for word in clean_text(part).split())
 
 
 def fit(text: str, style: Style, room: int) -> int:

@@ -4,7 +4,6 @@ docs/search.md says how results are ordered and scored.
 """
 
 import re
-import unicodedata
 from bisect import bisect_left
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import pyarrow as pa
 
 from visir.errors import QueryError
 from visir.index.store import Store, unpack_boxes
-from visir.language import stop_words
+from visir.language import stop_words, without_accents
 from visir.screenshot import Box, Hit, Query, Screenshot, Word
 from visir.unise import evidence
 from visir.unise.embedder import Embedder
@@ -204,10 +203,7 @@ def _telling_tokens(text: str) -> tuple[str, ...]:
 @lru_cache(50_000)
 def tokens_of(text: str) -> tuple[str, ...]:
     """Return the words of a text as they are compared: lower case, without accents and punctuation."""
-    plain = text.casefold()
-    if not plain.isascii():
-        plain = "".join(letter for letter in unicodedata.normalize("NFD", plain) if unicodedata.category(letter) != "Mn")
-    return tuple(_TOKEN.findall(plain))
+    return tuple(_TOKEN.findall(without_accents(text.casefold())))
 
 
 def _snippet(words: Sequence[str], found: Sequence[bool]) -> tuple[str, tuple[tuple[int, int], ...]]:

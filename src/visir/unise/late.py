@@ -1,6 +1,6 @@
 """Late interaction of queries with pages whose regions are known, joined with their vectors as a search joins them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def score_texts(embedder: RegionEmbedder, queries: Sequence[Query], pages: Seque
 
 def score_pictures(
     embedder: RegionEmbedder,
-    queries: Sequence[Query],
+    queries: Iterable[Query],
     seen: Sequence[bytes],
     pages: Sequence[bytes],
     texts: dict[int, str],
@@ -39,16 +39,20 @@ def score_pictures(
 
     Args:
         embedder: the model.
-        queries: with pictures.
+        queries: with pictures; gone through once, so that these need not lie in memory together.
         seen: the regions of each picture, packed.
         pages: the regions of each page or text, packed.
         texts: which of the pages are texts, by their numbers: an answer, the name of a class.
         cosines: (queries, pages) of their vectors.
     """
     ask = embedder.encode_query_regions
-    asked = [ask(Query(image=query.image), Regions.unpack(packed)) for query, packed in zip(queries, seen, strict=True)]
+    asked: list[RegionQuery] = []
+    said: list[str] = []
+    for query, packed in zip(queries, seen, strict=True):
+        asked.append(ask(Query(image=query.image), Regions.unpack(packed)))
+        said.append(query.text)
     shared = present(asked, pages)
-    differ = present([embedder.encode_difference(query.text) for query in queries], pages)
+    differ = present([embedder.encode_difference(text) for text in said], pages)
     # A text, such as an answer, is looked for on the picture that asks; few words prove little.
     numbers = np.array(list(texts), np.int64)
     parts = [ask(Query(text)) for text in texts.values()]
@@ -56,7 +60,7 @@ def score_pictures(
     shared[:, numbers] = present(parts, seen).T * proof
     differ[:, numbers] = 0
     found = np.array([len(query.names) for query in asked]).reshape(-1, 1).repeat(len(pages), 1)
-    alone = np.array([not query.text for query in queries], bool)
+    alone = np.array([not text for text in said], bool)
     # With no question, what is asked is what the picture is, as by the name of a class, and not what stands on it.
     found[np.ix_(alone, numbers)] = 0
     alike = evidence.likeness(shared, cosines, found)

@@ -113,7 +113,9 @@ class MiniEmbedder:
         weights /= weights.sum() + 1.0
         parts = [own_words(language) if language else (word,) for word, language in zip(words, languages, strict=True)]
         counts = [len(part) for part in parts]
-        shares = [weight if len(part) == 1 else _SPOKEN * weight / len(part) for weight, part in zip(weights, parts, strict=True)]
+        shares = [
+            _SPOKEN * weight / count if language else weight for weight, count, language in zip(weights, counts, languages, strict=True)
+        ]
         names = tuple(chain.from_iterable(parts))
         return RegionQuery(
             names,

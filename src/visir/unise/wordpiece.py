@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from visir.language import without_accents
+
 _MAX_WORD = 100
 
 
@@ -59,7 +61,7 @@ def _words(text: str) -> Iterator[str]:
         else:
             letters.append(letter)
     for chunk in "".join(letters).split():
-        plain = "".join(letter for letter in unicodedata.normalize("NFD", chunk.lower()) if unicodedata.category(letter) != "Mn")
+        plain = without_accents(chunk.lower())
         start = 0
         for position, letter in enumerate(plain):
             if _is_punctuation(letter):

@@ -47,9 +47,8 @@ class RegionRetriever:
         scores = np.zeros_like(cosines)
         words = [Query(row.text) for row in task.queries if not row.picture]
         scores[typed] = score_texts(self._embedder, words, candidates, cosines[typed])
-        asked = [Query(row.text, row.screenshot()) for row in pictures]
         texts = {number: row.text for number, row in enumerate(task.candidates) if not row.picture}
-        scores[~typed] = score_pictures(self._embedder, asked, seen, candidates, texts, cosines[~typed])
+        scores[~typed] = score_pictures(self._embedder, (row.query() for row in pictures), seen, candidates, texts, cosines[~typed])
         return scores
 
     def _see(self, rows: Sequence[Row], embed: Callable[[Sequence[Row]], Floats], progress: Progress) -> Sequence[bytes]:
