@@ -75,6 +75,19 @@ def test_openvino_runs_the_same_files(folders):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_signal_is_handled_after_models_came_and_went(folders):
+    pytest.importorskip("openvino")
+    code = (
+        "import gc, os, signal, sys\nfrom visir.unise.embedder import load_embedder\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('handled'))\n"
+        "first = load_embedder(sys.argv[1], 'openvino')\nsecond = load_embedder(sys.argv[1], 'openvino')\n"
+        "del first\ngc.collect()\ndel second\ngc.collect()\nos.kill(os.getpid(), signal.SIGINT)"
+    )
+    told = subprocess.run([sys.executable, "-c", code, str(folders[0] / "fp32")], capture_output=True, text=True)
+    assert (told.returncode, told.stdout) == (0, "handled\n"), told.stderr
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_an_export_runs_without_torch(folders):
     place, _ = folders
     code = (

@@ -1,7 +1,7 @@
 """A UniSE-CLIP that `visir export` wrote: runs in onnxruntime or OpenVINO, without torch."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,14 +103,24 @@ class _OpenVino:
     """An ONNX file compiled by OpenVINO, called as onnxruntime's session is."""
 
     def __init__(self, path: Path, exact: bool) -> None:
-        import openvino
-
         # Without a hint it computes in bf16 where the processor can, which swaps near neighbours.
         choices = {"INFERENCE_PRECISION_HINT": "f32"} if exact else {}
-        self._model = openvino.Core().compile_model(str(path), "CPU", choices)
+        self._model = _openvino_core().compile_model(str(path), "CPU", choices)
 
     def run(self, _: None, feeds: dict[str, Any]) -> list[Any]:
         return [self._model(feeds)[0]]
+
+
+@cache
+def _openvino_core() -> Any:
+    """Return OpenVINO's core, one for as long as the process lives.
+
+    With AMX each core gives the thread a stack for its signals, and gives back what was there before when it ends: of two that end in the
+    order in which they began, the second leaves the stack of the first, which is gone, and the next signal (Ctrl-C) kills the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _open_openvino(path: Path, exact: bool) -> _OpenVino:
