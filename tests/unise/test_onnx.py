@@ -54,7 +54,9 @@ def test_the_export_script_makes_the_shipped_file(tmp_path):
     assert (made.name, made.dim, made.calibration) == (shipped.name, shipped.dim, shipped.calibration)
 
 
-def test_a_texts_vector_does_not_depend_on_its_neighbours():
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_a_texts_vector_does_not_depend_on_its_neighbours(monkeypatch, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
     embedder = load_embedder("text")
     together = embedder.encode_document(TEXTS)
     alone = np.concatenate([embedder.encode_document([text]) for text in TEXTS])

@@ -141,8 +141,11 @@ class Table:
                 [places, np.broadcast_to(np.arange(len(ids), len(ids) + len(block)), (len(vectors), len(block)))], axis=1
             )
             ids += block["id"].to_pylist()
-            kept = np.argsort(-best, axis=1, kind="stable")[:, :count]
-            best, places = np.take_along_axis(best, kept, 1), np.take_along_axis(places, kept, 1)
+            if best.shape[1] > count:
+                kept = np.argpartition(-best, count - 1, axis=1)[:, :count]
+                best, places = np.take_along_axis(best, kept, 1), np.take_along_axis(places, kept, 1)
+        order = np.lexsort((places, -best), axis=1)
+        best, places = np.take_along_axis(best, order, 1), np.take_along_axis(places, order, 1)
         return [[(ids[place], float(value)) for place, value in zip(*row, strict=True)] for row in zip(places, best, strict=True)]
 
     def likenesses(self, images: Sequence[str]) -> dict[str, Likeness]:
