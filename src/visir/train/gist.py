@@ -10,7 +10,6 @@ how the new cosines are read; and that only if held-out pairs are found better w
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +25,10 @@ from visir.screenshot import Screenshot
 from visir.train.examine import Found, calibrate, judge
 from visir.train.export_mini import write_config
 from visir.train.pair_loss import PairLoss
+from visir.train.pair_recipe import PairStage
 from visir.train.pairs import Kind, PairSet
 from visir.train.sources import open_source
+from visir.train.stages import learning_rate
 from visir.unise.gist import MOST
 from visir.unise.mini_onnx import MiniEmbedder
 from visir.unise.words import Floats
@@ -35,7 +36,7 @@ from visir.version import code_version
 
 # How often each kind is drawn, as a factor on its number of pairs: classes are what looks tell most of.
 _WEIGHTS: dict[Kind, float] = {"caption": 1.0, "q2s": 1.0, "sq2s": 1.5, "sqa": 1.0, "label": 4.0}
-_STEPS, _BATCH, _RATE, _WARMUP = 600, 512, 3e-4, 50
+_STAGE = PairStage(tuple(_WEIGHTS), steps=600, batch=512, lr=3e-4, warmup=50)
 # The reciprocal of the temperature.
 _SCALE = 20.0
 # What the mean square of the added length counts. 10 finds more of what the set has, and less of what it has not; docs/log.md.
@@ -131,20 +132,20 @@ def learn(space: Space, pairs: dict[Kind, Tensor], seed: int = 1) -> Tensor:
     """Learn the matrix (g, dim) from pairs (n, 3) of each kind."""
     rng = np.random.default_rng(seed)
     rows = torch.zeros(space.gists.shape[1], space.said.shape[1], requires_grad=True)
-    optimizer = torch.optim.AdamW([rows], lr=_RATE, betas=(0.9, 0.98), weight_decay=0.0)
-    contrast = PairLoss(None, _SCALE, learn_scale=False, both_ways=False, mini_batch=_BATCH)
+    optimizer = torch.optim.AdamW([rows], lr=_STAGE.lr, betas=(0.9, 0.98), weight_decay=0.0)
+    contrast = PairLoss(None, _SCALE, learn_scale=False, both_ways=False, mini_batch=_STAGE.batch)
     kinds = list(pairs)
     weights = np.array([len(pairs[kind]) * _WEIGHTS[kind] for kind in kinds])
     chances = weights / weights.sum()
-    for step in range(_STEPS):
+    for step in range(_STAGE.steps):
         kind = kinds[rng.choice(len(kinds), p=chances)]
-        batch = pairs[kind][torch.from_numpy(rng.permutation(len(pairs[kind]))[:_BATCH])]
+        batch = pairs[kind][torch.from_numpy(rng.permutation(len(pairs[kind]))[: _STAGE.batch])]
         contrast.both_ways = kind == "caption"
         loss = contrast.calculate_loss([[space.queries(batch, rows)], [space.vectors(batch[:, 2], rows)]], batch[:, 2])
         gists = space.gists[batch[:, 1:].flatten()]
         loss = loss + _SHORT * (gists[gists.any(1)] @ rows).square().sum(1).mean()
         for group in optimizer.param_groups:
-            group["lr"] = _RATE * min(1.0, (step + 1) / _WARMUP) * 0.5 * (1 + math.cos(math.pi * step / _STEPS))
+            group["lr"] = learning_rate(_STAGE, step)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
         optimizer.step()

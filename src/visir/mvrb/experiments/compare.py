@@ -32,15 +32,16 @@ def negatives(setting: Setting) -> Finding:
 def held_out(setting: Setting) -> Finding:
     """Hold models against the first on a domain that they were not trained on, and on the others.
 
-    Tasks whose names hold one of the patterns given with ``--held`` are of the held-out domain.
+    Tasks that the patterns given with ``--held`` choose are of the held-out domain.
 
     Raises:
-        BenchmarkError: no pattern was given, or it leaves nothing on one side.
+        BenchmarkError: no pattern was given, one fits no task, or they leave nothing on one side.
     """
     if not setting.held:
         raise BenchmarkError("say with --held which tasks are of the domain that the models were not trained on")
     tasks = setting.tasks()
-    held = [task for task in tasks if any(pattern.lower() in task.name.lower() for pattern in setting.held)]
+    names = setting.benchmark.chosen(setting.held) if setting.benchmark else []
+    held = [task for task in tasks if task.name in names]
     seen = [task for task in tasks if task not in held]
     if not held or not seen:
         raise BenchmarkError(f"--held {' '.join(setting.held)} leaves {len(held)} tasks held out and {len(seen)} others: both are needed")
@@ -54,8 +55,8 @@ def held_out(setting: Setting) -> Finding:
             row += [percent(evaluation.overall["recall_at_1"]), span(*evaluation.interval()), paired_test(firsts[side], evaluation)]
         rows.append(row)
     columns = ["model", "seen domains", "interval", "p", "held-out", "interval of held-out", "p of held-out"]
-    names = ", ".join(task.name for task in held)
-    return Finding("held-out", f"Recall@1, %, the mean over tasks; held out: {names}; p against the first model.", columns, rows)
+    told = ", ".join(task.name for task in held)
+    return Finding("held-out", f"Recall@1, %, the mean over tasks; held out: {told}; p against the first model.", columns, rows)
 
 
 def _measured(setting: Setting, tasks: list[TaskData]) -> list[Evaluation]:
