@@ -14,7 +14,9 @@ from vira_sets import write_set
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot, Word
 from visir.train.gist import learn_gist
+from visir.train.sources import open_source
 from visir.unise.embedder import WEIGHTS, load_embedder
+from visir.unise.mini_onnx import MiniEmbedder
 
 KINDS = ["bars", "waves", "table"]
 
@@ -77,6 +79,15 @@ def test_looks_of_pages_find_the_names_of_their_kinds(data, shipped):
     told = [Screenshot(page.encoded, words=(Word("figure", (0.4, 0.0, 0.5, 0.1)),), text="figure") for page in pages]
     assert ((after.encode_document(told) @ said.T).argmax(1) == np.arange(9) % 3).sum() >= 6
     np.testing.assert_array_equal(after.encode_document(["figure"]), before.encode_document(["figure"]))
+
+
+def test_of_a_large_set_so_many_pairs_are_looked_at(data, shipped, monkeypatch):
+    looked, parts_of = [], MiniEmbedder.parts_of
+    monkeypatch.setattr(MiniEmbedder, "parts_of", lambda self, page: looked.append(page) or parts_of(self, page))
+    assert list(learn_gist(str(data), shipped, most=40)) == ["label"]
+    held = len(open_source(str(data), "held")[0].pairs)
+    assert len(looked) == 40 + min(held, 8)
+    assert json.loads((shipped / "config.json").read_text())["gist_made_by"]["most"] == 40
 
 
 def test_a_glance_and_a_look_see_the_same_gist(shipped):

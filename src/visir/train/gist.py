@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -152,8 +152,14 @@ def learn(space: Space, pairs: dict[Kind, Tensor], seed: int = 1) -> Tensor:
     return rows.detach()
 
 
-def learn_gist(data: str, folder: Path, leave_out: Sequence[str] = ()) -> dict[Kind, tuple[float, float]]:
+def learn_gist(data: str, folder: Path, leave_out: Sequence[str] = (), most: int = 0) -> dict[Kind, tuple[float, float]]:
     """Learn from a VIRA set, and write ``gist.npz`` into a model folder.
+
+    Args:
+        data: folder of the set.
+        folder: of the model.
+        leave_out: domains that are not learnt from.
+        most: pairs of each kind at most, drawn from all, and a fifth as many held-out ones; 0 for all. Their pages have to be read.
 
     Returns:
         by kind, Recall@1 of held-out pairs without and with it.
@@ -165,7 +171,8 @@ def learn_gist(data: str, folder: Path, leave_out: Sequence[str] = ()) -> dict[K
         raise ModelError(f"{folder}: holds no unise-mini, whose pages have gists: there is no tower.onnx")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     places = Places(MiniEmbedder(folder, config))
-    held, sets = (open_source(data, split, leave_out) for split in ("held", "train"))
+    held = [_drawn(pairs, -(-most // 5)) for pairs in open_source(data, "held", leave_out)]
+    sets = [_drawn(pairs, most) for pairs in open_source(data, "train", leave_out)]
     asked = {pairs.kind: places.of_pairs(pairs) for pairs in held}
     pairs = {one.kind: places.of_pairs(one) for one in sets}
     space = places.space(torch.cat([part.flatten() for part in pairs.values()]))
@@ -180,9 +187,18 @@ def learn_gist(data: str, folder: Path, leave_out: Sequence[str] = ()) -> dict[K
         folder / "gist.npz", rows=small.numpy().astype(np.int8), scales=scales.numpy(), mean=space.mean.numpy(), spread=space.spread.numpy()
     )
     curves = calibrate({kind: after for kind, (_, after) in found.items()}, config["calibration"])
-    made = {"data": {one.name: one.digest for one in sets}, "leave_out": list(leave_out), "held": recalls, "commit": code_version()}
+    digests = {one.name: one.digest for one in sets}
+    made = {"data": digests, "most": most, "leave_out": list(leave_out), "held": recalls, "commit": code_version()}
     write_config(folder, gist="gist.npz", calibration=curves, gist_made_by=made)
     return recalls
+
+
+def _drawn(pairs: PairSet, most: int) -> PairSet:
+    """Return a set with as many of its pairs at most, in their order."""
+    if not 0 < most < len(pairs.pairs):
+        return pairs
+    chosen = np.sort(np.random.default_rng(1).permutation(len(pairs.pairs))[:most])
+    return replace(pairs, pairs=[pairs.pairs[number] for number in chosen])
 
 
 def tell(recalls: dict[Kind, tuple[float, float]]) -> str:
@@ -198,9 +214,10 @@ def main() -> None:
     parser.add_argument(
         "--leave-out", nargs="*", default=[], metavar="DOMAIN", help="domains that are not learnt from, as for their licence"
     )
+    parser.add_argument("--most", type=int, default=0, metavar="PAIRS", help="pairs of each kind at most; 0, all, where not given")
     options = parser.parse_args()
     try:
-        print(f"held-out pairs, Recall@1: {tell(learn_gist(options.data, options.folder, options.leave_out))}")
+        print(f"held-out pairs, Recall@1: {tell(learn_gist(options.data, options.folder, options.leave_out, options.most))}")
     except VisirError as error:
         sys.exit(str(error))
 
