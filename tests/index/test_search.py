@@ -119,6 +119,17 @@ def test_boxes_are_packed_within_a_pixel(boxes):
     assert np.allclose(unpacked, np.array(boxes).reshape(-1, 4), atol=1 / 65535)
 
 
+def test_a_text_beside_a_picture_asks_for_another_than_the_picture(index, monkeypatch):
+    place = Path(index.search("annual rainfall")[0].uri)
+    monkeypatch.chdir(place.parent)
+    itself = index.capture(place.name)
+    assert names(index.search(Query(image=itself)))[0] == ("rainfall", 1)
+    for where in ("", "type = 'pdf' OR type = 'markdown'"):
+        found = names(index.search(Query("the same page", itself), where=where))
+        assert ("rainfall", 1) not in found
+        assert ("rainfall", 2) in found
+
+
 def test_a_picture_finds_pages_that_bear_its_words(tmp_path):
     folder = tmp_path / "scans"
     folder.mkdir()

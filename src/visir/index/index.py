@@ -138,9 +138,12 @@ class Index:
         Raises:
             CaptureError: the source cannot be captured.
         """
-        pages = self._worker.capture(os.fspath(source))
+        named = os.fspath(source)
+        if not is_address(named):
+            named = os.path.abspath(named)  # the process that captures may stand in another folder
+        pages = self._worker.capture(named)
         try:
-            return next(pages)
+            return replace(next(pages), uri=named if is_address(named) else name_of(Path(named)))
         finally:
             pages.close()  # type: ignore[attr-defined]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from visir.errors import QueryError
-from visir.index.store import Store, unpack_boxes
+from visir.index.store import Store, quote, unpack_boxes
 from visir.language import stop_words, without_accents
 from visir.screenshot import Box, Hit, Query, Screenshot, Word
 from visir.unise import evidence
@@ -50,16 +50,22 @@ class SearchOptions:
 def search(store: Store, embedder: Embedder, query: Query, options: SearchOptions) -> list[Hit]:
     """Return the pages that answer a query, best first.
 
+    Where a text asks for what should differ from a picture, a page that is this very picture is no answer.
+
     Raises:
         QueryError: the query is empty, or the filter makes no sense.
     """
     if not query.text.strip() and query.image is None:
         raise QueryError("the query is empty: give some words, a picture, or both")
+    where = options.where
+    if query.image is not None and query.image.uri and query.text.strip():
+        others = f"NOT (path = {quote(query.image.uri)} AND page = {query.image.page})"
+        where = f"({where}) AND {others}" if where else others
     wanted = options.skip + options.count
     vector = embedder.encode_query([query])[0]
     tokens = _telling_tokens(query.text) if options.words else ()
     count = max(_CANDIDATES, 2 * wanted)
-    candidates = _candidates(store, vector, tokens, count, options.where)
+    candidates = _candidates(store, vector, tokens, count, where)
     if options.words and query.image and isinstance(embedder, RegionEmbedder):
         scores = _like_picture(candidates, embedder, query, tokens)
     else:
