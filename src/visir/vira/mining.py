@@ -34,7 +34,8 @@ _GRID = 12
 _BATCH = 64
 _BLOCK = 8192
 _FETCHED = 1000
-_REMEMBERED = 20_000
+# Some 2 kB each; more than a domain has pages, or every batch of rows would read thousands anew.
+_REMEMBERED = 100_000
 _COLUMNS = ["id", "image", "key", "document", "title", "text", "phash"]
 
 

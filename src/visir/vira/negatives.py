@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ def mine(folder: Path, config: Config, say: Callable[[str], None]) -> Counter[st
         say: told how far it is.
 
     Returns:
-        How many negatives were kept, and how many candidates each guard turned away.
+        How many negatives were kept, and how many candidates each guard turned away before there were enough.
     """
     counts: Counter[str] = Counter()
     table = Table(folder, config.embedder, config.look)
@@ -93,16 +93,16 @@ class _Pages:
         return mined
 
     def _of(self, row: Row, guard: "_Guard", limit: float, by_text: Near, by_look: Near) -> list[str]:
-        config = self._config
-        chosen = [row.image] if row.image else []
-        texts = [image for image, similarity in by_text if guard.lets(image, similarity, limit)]
-        looks = [image for image, similarity in by_look if guard.lets(image, similarity, float("inf"))]
-        share = max(1, (config.negatives + 1) // 2)
-        chosen += [image for image in [*texts[:share], *looks, *texts[share:]] if image != row.image]
-        kept = list(dict.fromkeys(chosen))[: config.negatives]
+        texts = (image for image, similarity in by_text if guard.lets(image, similarity, limit))
+        looks = (image for image, similarity in by_look if guard.lets(image, similarity, float("inf")))
+        kept = dict.fromkeys([row.image] if row.image else [])
+        # Half of them by text, the others by look; where there are too few, again by text.
+        nearest = chain(islice(texts, max(1, (self._config.negatives + 1) // 2)), looks, texts)
+        while len(kept) < self._config.negatives and (image := next(nearest, None)):
+            kept[image] = None
         self.counts["mined"] += len(kept)
-        self.counts["rows with fewer than wanted"] += len(kept) < config.negatives
-        return kept
+        self.counts["rows with fewer than wanted"] += len(kept) < self._config.negatives
+        return list(kept)
 
 
 class _Guard:
