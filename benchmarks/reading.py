@@ -1,15 +1,20 @@
-"""How well and how fast pages are read: unise-mini against tesseract, on PDF pages whose text layer says what is written.
+"""How well and how fast pages are read: unise-mini against tesseract, on pages whose words are known.
+
+Pages are of PDF files, whose text layer says what is written, or of a benchmark that `visir vira devset` made, of all its domains in turn.
 
 Both get the same screenshots, page by page in turn. A word counts as read where it stands in what was read as often as on the page, letters
 alone (case and punctuation at its ends do not matter), wherever it was seen. CPU seconds, tesseract's own process included.
 
     python benchmarks/reading.py FOLDER_OF_PDFS --pages 40
+    python benchmarks/reading.py data/dev --pages 80
 """
 
 import argparse
+import json
 import random
 import resource
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,7 +29,18 @@ from visir.unise.regions import RegionEmbedder
 from visir.unise.words import fold_word
 
 
-def pages_of(folder: Path, count: int) -> Iterator[Screenshot]:
+def benchmark_pages(folder: Path, count: int) -> Iterator[Screenshot]:
+    """Yield pages of a development benchmark, of its domains in turn, in a random order."""
+    rng = random.Random(0)
+    lists = sorted(folder.glob("pages-*.jsonl"))
+    drawn = [rng.sample(path.read_text(encoding="utf-8").splitlines(), -(-count // len(lists))) for path in lists]
+    for number in range(count):
+        page = json.loads(drawn[number % len(lists)][number // len(lists)])
+        with zipfile.ZipFile(folder / f"Images-{page['domain']}.zip") as archive:
+            yield Screenshot(archive.read(page["image"]), page["key"], text=page["text"])
+
+
+def pdf_pages(folder: Path, count: int) -> Iterator[Screenshot]:
     """Yield pages with at least 30 words, one a file in a random order, over and over."""
     rng = random.Random(0)
     files = sorted(folder.rglob("*.pdf"))
@@ -49,7 +65,7 @@ def counted(text: str) -> Counter[str]:
 def main() -> None:
     """Read, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="a folder of PDF files")
+    parser.add_argument("folder", type=Path, help="a folder of PDF files, or a development benchmark")
     parser.add_argument("--pages", type=int, default=40)
     parser.add_argument("--model", default="unise-mini")
     options = parser.parse_args()
@@ -61,6 +77,7 @@ def main() -> None:
     }
     right, said, seconds = Counter[str](), Counter[str](), Counter[str]()
     written, pages = 0, 0
+    pages_of = benchmark_pages if list(options.folder.glob("pages-*.jsonl")) else pdf_pages
     for page in pages_of(options.folder, options.pages):
         truth = counted(page.text)
         written, pages = written + truth.total(), pages + 1

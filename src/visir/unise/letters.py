@@ -35,8 +35,6 @@ _NEVER = -1e4
 # Words that are gone through in step, those of like width together.
 _TOGETHER = 256
 _CLASS = {letter: number for number, letter in enumerate(ALPHABET, 1)}
-_CAPITALS = [number for letter, number in _CLASS.items() if letter.lower() != letter and letter.lower() in _CLASS]
-_SMALL = [_CLASS[letter.lower()] for letter in ALPHABET if letter.lower() != letter and letter.lower() in _CLASS]
 
 
 def classes_of(word: str) -> list[int] | None:
@@ -55,8 +53,8 @@ class Speller:
     def __init__(self, path: Path) -> None:
         with np.load(path) as file:
             rows = np.asarray(file["rows"] * file["scales"][:, None], np.float32)
-            self._maps = np.ascontiguousarray(rows.reshape(PARTS, CLASSES, -1).transpose(0, 2, 1))
-            self._biases = np.asarray(file["bias"], np.float32).reshape(PARTS, CLASSES)
+            self._map = np.ascontiguousarray(rows.T)
+            self._bias = np.asarray(file["bias"], np.float32)
 
     def columns(self, fine: Floats, boxes: Floats) -> list[Floats]:
         """Return the log chances (t, CLASSES) of the columns of each word.
@@ -65,20 +63,19 @@ class Speller:
             fine: the tower's map (c, h, w).
             boxes: (k, 4) in fractions of the page.
         """
-        _, high, wide = fine.shape
+        channels, high, wide = fine.shape
         row = ((boxes[:, 1] + boxes[:, 3]) * (high / 2)).astype(np.int64).clip(0, high - 1)
         first = (boxes[:, 0] * (wide * PARTS)).astype(np.int64).clip(0, wide * PARTS - 1)
-        count = (np.ceil(boxes[:, 2] * (wide * PARTS)).astype(np.int64).clip(max=wide * PARTS) - first).clip(min=1)
-        ends = count.cumsum()
-        column = np.repeat(first - (ends - count), count) + np.arange(count.sum())
-        cells = fine.transpose(1, 2, 0)[np.repeat(row, count), column // PARTS]
-        named = np.empty((len(column), CLASSES), np.float32)
-        for part in range(PARTS):
-            here = column % PARTS == part
-            named[here] = cells[here] @ self._maps[part] + self._biases[part]
+        last = (np.ceil(boxes[:, 2] * (wide * PARTS)).astype(np.int64).clip(max=wide * PARTS) - 1).clip(min=first)
+        # Whole cells are named, and then cut: their columns lie side by side.
+        cells = last // PARTS - first // PARTS + 1
+        ends = cells.cumsum()
+        place = np.repeat(row * wide + first // PARTS - (ends - cells), cells) + np.arange(cells.sum())
+        named = (fine.reshape(channels, -1)[:, place].T @ self._map + self._bias).reshape(-1, CLASSES)
         named -= named.max(1, keepdims=True)
         named -= np.log(np.exp(named).sum(1, keepdims=True))
-        return np.split(named, ends[:-1])[: len(boxes)]
+        begins = (ends - cells) * PARTS + first % PARTS
+        return [named[begin : begin + count] for begin, count in zip(begins.tolist(), (last - first + 1).tolist(), strict=True)]
 
     def words(self, fine: Floats, boxes: Floats) -> list[Floats]:
         """Return the log chances (t, CLASSES) of the columns of each word, those of its neighbours cut off.
@@ -115,13 +112,6 @@ def spell(columns: Floats) -> tuple[str, float]:
     return "".join(ALPHABET[number - 1] for number in best[fresh]), float(np.exp(columns.max(1).sum()))
 
 
-def fold_case(columns: Floats) -> Floats:
-    """Return log chances (t, CLASSES) in which a capital counts as its small letter."""
-    folded = columns.copy()
-    np.logaddexp(columns[:, _SMALL], columns[:, _CAPITALS], out=folded[:, _SMALL])
-    return folded
-
-
 def likelihoods(columns: Sequence[Floats], words: Sequence[str]) -> Floats:
     """Return the log chance of the likeliest way in which each word's columns (t, CLASSES) spell it (n,).
 
@@ -141,13 +131,12 @@ def _best_ways(columns: Sequence[Floats], spelt: Sequence[Sequence[int]]) -> Flo
     """Go through all columns in step; words are padded behind their ends, where nothing is read any more."""
     sizes, steps = np.array([len(word) for word in spelt]), np.array([len(part) for part in columns])
     states = np.full((len(spelt), 2 * sizes.max() + 1), BLANK)
-    said = np.zeros((len(spelt), steps.max(), CLASSES), np.float32)
+    shown = np.zeros((len(spelt), steps.max(), states.shape[1]), np.float32)
     for number, (part, word) in enumerate(zip(columns, spelt, strict=True)):
         states[number, 1 : 2 * len(word) : 2] = word
-        said[number, : len(part)] = part
+        shown[number, : len(part)] = part[:, states[number]]
     skips = np.full(states.shape, _NEVER, np.float32)
     skips[:, 2:][(states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])] = 0.0
-    shown = np.take_along_axis(said, np.broadcast_to(states[:, None, :], (*said.shape[:2], states.shape[1])), 2)
     rows = np.arange(len(spelt))
     ways = np.full((len(spelt), states.shape[1] + 2), _NEVER, np.float32)
     ways[:, 2:4] = shown[:, 0, :2]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visir.unise.letters import Speller, fold_case, likelihoods, spell
+from visir.unise.letters import Speller, likelihoods, spell
 from visir.unise.lexicon import Lexicon
 from visir.unise.onnx import open_session
 from visir.unise.words import COARSE, Floats, find_words, fit_size, fold_word, part_word, pool_words
@@ -61,16 +61,20 @@ class Reading:
 
 @dataclass(frozen=True)
 class _Sight:
-    """The words of a page before they are read: as in `Reading`, and the columns of each (`Speller.words`)."""
+    """Where words stand (k, 4) on a picture at one size, and the maps that tell which: the word map, and the fine map of letters."""
 
     boxes: Floats
-    vectors: Floats
-    columns: list[Floats]
+    words: Floats
+    fine: Floats
 
     @property
     def heights(self) -> Floats:
         """How high each word is, as a share of the page."""
         return np.asarray(self.boxes[:, 3] - self.boxes[:, 1])
+
+
+_Seen = list[tuple[_Sight, NDArray[np.int64]]]
+"""The words of a page: at each size that it was seen at, the numbers of those that are read there."""
 
 
 class PageReader:
@@ -98,26 +102,27 @@ class PageReader:
         """
         image = image.convert("RGB")
         size = self._fit(image.size, self._pixels, 1.0)
-        page = self._see(image, size)
-        high = float(np.median(page.heights)) * size[1] if len(page.boxes) else 0.0
+        sight = self._see(image, size)
+        high = float(np.median(sight.heights)) * size[1] if len(sight.boxes) else 0.0
         if 0 < high < _SMALL:
             larger = self._fit(image.size, size[0] * size[1] * min(4.0, (_WANTED / high) ** 2), 1.5)
             if larger[0] * larger[1] > 1.3 * size[0] * size[1]:
-                size, page = larger, self._see(image, larger)
+                size, sight = larger, self._see(image, larger)
         glanced, shown = self._glanced(image.size), size
-        glance = self._maps(image, glanced)
-        while len(page.boxes):
+        glance = self._see(image, glanced)
+        seen: _Seen = [(sight, np.arange(len(sight.boxes)))]
+        while len(sight.boxes):
             half = self._fit(image.size, shown[0] * shown[1] / 4, 1.0)
             if min(half) < 2 * COARSE:
                 break
-            seen = self._sight(*(glance if half == glanced else self._maps(image, half)), half)
-            page, shown = _join(page, seen, _LARGE / shown[1]), half
-            if seen.heights.max(initial=0) * half[1] <= _LARGE:
+            smaller = glance if half == glanced else self._see(image, half)
+            seen, shown = _join(seen, smaller, _LARGE / shown[1]), half
+            if smaller.heights.max(initial=0) * half[1] <= _LARGE:
                 break
-        order = reading_order(page.boxes * np.tile(np.array(size, np.float32), 2))
-        vectors = page.vectors[order]
-        read = self._read([page.columns[number] for number in order], vectors)
-        reading = Reading(page.boxes[order], vectors, *read, _gist(glance[2]))
+        boxes, vectors, columns = self._words(seen)
+        order = reading_order(boxes * np.tile(np.array(size, np.float32), 2))
+        read = self._read([columns[number] for number in order], vectors[order])
+        reading = Reading(boxes[order], vectors[order], *read, _gist(glance.fine))
         return self._with_turned(reading, image, size) if len(order) <= _SPARSE else reading
 
     def glance(self, image: Image.Image) -> Floats:
@@ -136,17 +141,18 @@ class PageReader:
 
     def _with_turned(self, page: Reading, image: Image.Image, size: tuple[int, int]) -> Reading:
         """Add the words that are written from below upwards, as along the vertical axes of charts: those that are surely words."""
-        seen = self._see(image.transpose(Image.Transpose.ROTATE_270), size[::-1])
-        words, sure = self._read(seen.columns, seen.vectors)
+        sight = self._see(image.transpose(Image.Transpose.ROTATE_270), size[::-1])
+        boxes, vectors, columns = self._words([(sight, np.arange(len(sight.boxes)))])
+        words, sure = self._read(columns, vectors)
         plain = [fold_word(word) for word in words]
-        likely = (self.lexicon.shares_of(plain) > _UNKNOWN) | ((self.lexicon.vectors_of(plain) * seen.vectors).sum(1) > _ALIKE)
+        likely = (self.lexicon.shares_of(plain) > _UNKNOWN) | ((self.lexicon.vectors_of(plain) * vectors).sum(1) > _ALIKE)
         kept = [number for number in np.flatnonzero(likely & (sure > 0.5)) if len(plain[number]) > 2 and plain[number].isalpha()]
-        boxes = seen.boxes[kept]
+        boxes = boxes[kept]
         boxes = np.stack([boxes[:, 1], 1 - boxes[:, 2], boxes[:, 3], 1 - boxes[:, 0]], 1)
         return replace(
             page,
             boxes=np.concatenate([page.boxes, boxes]),
-            vectors=np.concatenate([page.vectors, seen.vectors[kept]]),
+            vectors=np.concatenate([page.vectors, vectors[kept]]),
             words=page.words + [words[number] for number in kept],
             sure=np.concatenate([page.sure, sure[kept]]),
         )
@@ -157,17 +163,17 @@ class PageReader:
         return fit_size(wide, high, int(min(pixels, most**2 * wide * high, _ENLARGED * self._pixels)))
 
     def _see(self, image: Image.Image, size: tuple[int, int]) -> _Sight:
-        """Return the words seen on a picture that is brought to one size, in no order."""
-        return self._sight(*self._maps(image, size), size)
-
-    def _maps(self, image: Image.Image, size: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
-        """Return the tower's maps of words and spots, and its fine map, of a picture that is brought to one size."""
+        """Find words on a picture that is brought to one size, in no order."""
         words, spots, fine = self._session.run(None, {"image": _resized(image, size)})
-        return words[0], spots[0], fine[0]
+        boxes, _ = find_words(spots[0], limit=_MAX_WORDS * max(1, round(size[0] * size[1] / self._pixels)))
+        return _Sight(boxes, words[0], fine[0])
 
-    def _sight(self, words: Floats, spots: Floats, fine: Floats, size: tuple[int, int]) -> _Sight:
-        boxes, _ = find_words(spots, limit=_MAX_WORDS * max(1, round(size[0] * size[1] / self._pixels)))
-        return _Sight(boxes, pool_words(words, boxes), self._speller.words(fine, boxes))
+    def _words(self, seen: _Seen) -> tuple[Floats, Floats, list[Floats]]:
+        """Return the boxes (k, 4) of words, their vectors, and the columns of each (`Speller.words`)."""
+        parts = [(sight, sight.boxes[numbers]) for sight, numbers in seen]
+        vectors = [pool_words(sight.words, boxes) for sight, boxes in parts]
+        columns = [word for sight, boxes in parts for word in self._speller.words(sight.fine, boxes)]
+        return np.concatenate([boxes for _, boxes in parts]), np.concatenate(vectors), columns
 
     @cached_property
     def _speller(self) -> Speller:
@@ -199,8 +205,8 @@ class PageReader:
             texts += [f"{start}{core if word == cores[number] else word}{end}" for word in candidates]
             counts.append(len(candidates))
         of = np.repeat(doubtful, counts)
-        folded = {number: fold_case(columns[number]) for number in doubtful}
-        by_letters = likelihoods([folded[number] for number in of.tolist()], [text.lower() for text in texts])
+        # In small letters, as the lexicon has them; adding the chances of capitals to theirs gave nothing (docs/log.md).
+        by_letters = likelihoods([columns[number] for number in of.tolist()], [text.lower() for text in texts])
         by_looks = (self.lexicon.vectors_of(asked) * vectors[of]).sum(1)
         scores = _LOOKS * by_looks + by_letters + np.maximum(self.lexicon.shares_of(asked), _UNKNOWN)
         ends = np.cumsum(counts)
@@ -222,25 +228,24 @@ def _gist(fine: Floats) -> Floats:
     return np.concatenate([part.mean((1, 2)) for part in parts])
 
 
-def _join(page: _Sight, half: _Sight, large: float) -> _Sight:
+def _join(seen: _Seen, half: _Sight, large: float) -> _Seen:
     """Return the words of a page, those higher than ``large``, a share of the page, as they were seen at half the size.
 
     What only the half takes for large is not: it sees small type as higher than it is.
     """
-    x, y = ((page.boxes[:, side] + page.boxes[:, side + 2]) / 2 for side in (0, 1))
-    kept, covered = [], np.zeros(len(page.boxes), bool)
+    boxes = np.concatenate([sight.boxes[numbers] for sight, numbers in seen])
+    heights = boxes[:, 3] - boxes[:, 1]
+    x, y = ((boxes[:, side] + boxes[:, side + 2]) / 2 for side in (0, 1))
+    kept, own = [], np.ones(len(boxes), bool)
     for number in np.flatnonzero(half.heights > large).tolist():
         left, top, right, bottom = half.boxes[number]
         inside = (x > left) & (x < right) & (y > top) & (y < bottom)
-        if not inside.any() or np.median(page.heights[inside]) > large:
+        if not inside.any() or np.median(heights[inside]) > large:
             kept.append(number)
-            covered |= inside
-    own = np.flatnonzero(~covered)
-    return _Sight(
-        np.concatenate([page.boxes[own], half.boxes[kept]]),
-        np.concatenate([page.vectors[own], half.vectors[kept]]),
-        [page.columns[number] for number in own] + [half.columns[number] for number in kept],
-    )
+            own &= ~inside
+    owned = np.split(own, np.cumsum([len(numbers) for _, numbers in seen])[:-1])
+    left_over = [(sight, numbers[mine]) for (sight, numbers), mine in zip(seen, owned, strict=True)]
+    return [*left_over, (half, np.array(kept, np.int64))]
 
 
 def reading_order(boxes: Floats) -> NDArray[np.int64]:

@@ -20,6 +20,9 @@ FINE = 8
 COARSE = 32
 """Pixels between neighbours of the grid ``regions``; the sides of a page are multiples of it."""
 
+# Boxes compared with all others in one go: bounds the memory for it.
+_COMPARED = 256
+
 
 def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
     """Return (width, height) near ``pixels`` in area, near the given shape, both multiples of `COARSE`; at most 4 to 1."""
@@ -89,35 +92,38 @@ def find_words(spots: Floats, threshold: float = 0.45, limit: int = 1000) -> tup
 
 def _suppress(boxes: Floats, most: float = 0.5) -> NDArray[np.int64]:
     """Return the numbers of the boxes that share no more than ``most`` of the smaller one with any better one."""
-    if not len(boxes):
-        return np.zeros(0, np.int64)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     alive = np.ones(len(boxes), bool)
-    for index in range(len(boxes)):
-        if alive[index]:
-            later = boxes[index + 1 :]
-            wide = np.minimum(later[:, 2], boxes[index, 2]) - np.maximum(later[:, 0], boxes[index, 0])
-            high = np.minimum(later[:, 3], boxes[index, 3]) - np.maximum(later[:, 1], boxes[index, 1])
-            shared = wide.clip(0) * high.clip(0)
-            alive[index + 1 :] &= shared <= most * np.minimum(area[index], area[index + 1 :])
+    for start in range(0, len(boxes), _COMPARED):
+        some, later = boxes[start : start + _COMPARED, None], boxes[None, start:]
+        sides = np.minimum(some[..., 2:], later[..., 2:]) - np.maximum(some[..., :2], later[..., :2])
+        shared = sides.clip(0).prod(2)
+        met = np.triu(shared > most * np.minimum(area[start : start + _COMPARED, None], area[None, start:]), 1)
+        for index in np.flatnonzero(met.any(1)):
+            if alive[start + index]:
+                alive[start:] &= ~met[index]
     return np.flatnonzero(alive)
 
 
 def pool_words(words: Floats, boxes: Floats) -> Floats:
     """Average the word map (c, h, w) over boxes (k, 4) in fractions, each cell by the share covered; returns (k, c), each of length 1."""
-    _, high, wide = words.shape
-    integral = np.pad(words.astype(np.float64).cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
-    left, top, right, bottom = (boxes * np.array([wide, high, wide, high])).T
+    channels, high, wide = words.shape
+    if not len(boxes):
+        return np.zeros((0, channels), np.float32)
+    left, top, right, bottom = (boxes * np.array([wide, high, wide, high], np.float32)).T
     right, bottom = np.maximum(right, left + 0.05), np.maximum(bottom, top + 0.05)
-
-    def read(y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-        y, x = np.clip(y, 0, high), np.clip(x, 0, wide)
-        y0, x0 = np.minimum(y.astype(int), high - 1), np.minimum(x.astype(int), wide - 1)
-        fy, fx = y - y0, x - x0
-        above = (1 - fx) * integral[:, y0, x0] + fx * integral[:, y0, x0 + 1]
-        below = (1 - fx) * integral[:, y0 + 1, x0] + fx * integral[:, y0 + 1, x0 + 1]
-        return np.asarray((1 - fy) * above + fy * below)
-
-    total = (read(bottom, right) - read(top, right) - read(bottom, left) + read(top, left)).T
+    first_x, first_y = (np.clip(edge.astype(np.int64), 0, most - 1) for edge, most in ((left, wide), (top, high)))
+    across, down = (
+        np.maximum(np.ceil(np.minimum(edge, most)).astype(np.int64) - first, 1)
+        for edge, most, first in ((right, wide, first_x), (bottom, high, first_y))
+    )
+    cells = across * down
+    starts = cells.cumsum() - cells
+    of = np.repeat(np.arange(len(boxes)), cells)
+    number = np.arange(cells.sum()) - starts[of]
+    x, y = first_x[of] + number % across[of], first_y[of] + number // across[of]
+    covered = (np.minimum(right[of], x + 1) - np.maximum(left[of], x)) * (np.minimum(bottom[of], y + 1) - np.maximum(top[of], y))
+    seen = words.reshape(channels, -1)[:, y * wide + x] * np.maximum(covered, 0).astype(np.float32)
+    total = np.add.reduceat(seen, starts, axis=1).T
     lengths = np.linalg.norm(total, axis=1, keepdims=True)
     return np.asarray(total / np.maximum(lengths, 1e-9), np.float32)
