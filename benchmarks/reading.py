@@ -68,8 +68,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="a folder of PDF files, or a development benchmark")
     parser.add_argument("--pages", type=int, default=40)
     parser.add_argument("--model", default="unise-mini")
+    parser.add_argument("--device", default="auto", help="where the model runs; openvino is another run time on the processor")
     options = parser.parse_args()
-    model = load_embedder(options.model)
+    model = load_embedder(options.model, device=options.device)
     assert isinstance(model, RegionEmbedder)
     readers: dict[str, Callable[[Screenshot], Screenshot]] = {
         model.name: model.read,

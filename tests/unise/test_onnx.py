@@ -98,9 +98,10 @@ def test_models_that_are_not_there_or_damaged_are_told(tmp_path):
 
 @pytest.mark.parametrize("name", ["text", "unise-mini"])
 def test_devices_and_precisions_that_onnx_models_lack_are_refused(name):
-    for device in ("cuda", "openvino", "bogus"):
+    there_are = {"text": "auto or cpu", "unise-mini": "auto, cpu or openvino"}[name]
+    for device in ("cuda", "bogus"):
         with pytest.raises(
-            ModelError, match=f"^{name}: this model does not run in torch and takes the device auto or cpu, not '{device}'$"
+            ModelError, match=f"^{name}: this model does not run in torch and takes the device {there_are}, not '{device}'$"
         ):
             load_embedder(name, device=device)
     for precision in ("bfloat16", "bogus"):
@@ -109,8 +110,13 @@ def test_devices_and_precisions_that_onnx_models_lack_are_refused(name):
     assert load_embedder(name, device="cpu", precision="float32").dim == 384
 
 
-def test_a_device_named_for_several_models_is_for_those_in_torch(tmp_path):
+def test_a_device_named_for_several_models_is_for_those_that_can(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text('{"model_type": "clip"}')
     assert device_for(str(tmp_path), "cuda") == device_for("openai/clip-vit-large-patch14", "cuda") == "cuda"
     assert device_for("unise-mini", "cuda") == device_for("text", "mps") == "auto"
     assert device_for("unise-mini", "openvino") == "openvino"
+    assert device_for("text", "openvino") == device_for(str(tmp_path), "openvino") == "auto"
+    monkeypatch.setenv("VISIR_DEVICE", "openvino")
+    assert load_embedder("text").dim == 384
+    assert load_embedder("unise-mini")._reader._device == "openvino"
+    assert load_embedder("unise-mini", device="cpu")._reader._device == "cpu"

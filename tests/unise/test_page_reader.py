@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from documents import draw_png
@@ -52,6 +54,21 @@ def test_most_words_of_a_drawn_page_are_read_in_order(model, colours):
     places = [read.index(word) for word in ("budget", "restoration", "donors") if word in read]
     assert places == sorted(places)
     assert page.words[0].text == read[0]
+
+
+def test_openvino_reads_the_same(model):
+    pytest.importorskip("openvino")
+    other = load_embedder("unise-mini", device="openvino")
+    pages = [draw(LINES), draw(WEATHER), draw(LINES, size=13), draw(WEATHER, size=60)]
+    assert other.revision == model.revision
+    assert (other.encode_document(pages) * model.encode_document(pages)).sum(1).min() > 0.97
+    for page in pages:
+        one, two = plain(model.read(page).text), plain(other.read(page).text)
+        assert sum(one.count(word) == two.count(word) for word in set(one)) >= 0.9 * len(set(one))
+    # Many may ask at once: a compiled model answers them in turn.
+    with ThreadPoolExecutor(4) as pool:
+        looked = list(pool.map(lambda page: other._reader.look(page.image).words, pages * 4))
+    assert looked == [other._reader.look(page.image).words for page in pages] * 4
 
 
 def test_pages_are_found_by_what_they_say(model):

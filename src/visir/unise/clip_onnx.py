@@ -1,7 +1,7 @@
 """A UniSE-CLIP that `visir export` wrote: runs in onnxruntime or OpenVINO, without torch."""
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from visir.screenshot import Query, Screenshot
 from visir.unise.embedder import Calibration, Vectors
 from visir.unise.instructions import SEARCH
 from visir.unise.onnx import normalise, open_session
+from visir.unise.vino import VinoSession
 
 
 class ClipEmbedder:
@@ -30,8 +31,6 @@ class ClipEmbedder:
     reads: Literal["pixels", "text"] = "pixels"
 
     def __init__(self, folder: Path, config: dict[str, Any], device: str = "auto") -> None:
-        if device not in ("auto", "cpu", "openvino"):
-            raise ModelError(f"{folder}: an exported model runs on the device auto, cpu or openvino, not {device!r}")
         try:
             from tokenizers import Tokenizer
         except ImportError as error:
@@ -42,7 +41,7 @@ class ClipEmbedder:
         self.calibration = Calibration(**{name: tuple(curve) for name, curve in config["calibration"].items()})
         self._config = config
         exact = config["made"]["precision"] == "fp32"
-        opener = partial(_open_openvino, exact=exact) if device == "openvino" else open_session
+        opener = partial(VinoSession, exact=exact) if device == "openvino" else open_session
         self._image, self._text = opener(folder / "image.onnx"), opener(folder / "text.onnx")
         self._mixer = opener(folder / "fusion.onnx") if config["fusion"] == "learned" else None
         try:
@@ -97,36 +96,3 @@ class ClipEmbedder:
         small = image.resize((shape["width"], shape["height"]), Image.Resampling(shape["resample"]))
         pixels = (np.asarray(small, np.float32) / 255 - np.array(shape["mean"], np.float32)) / np.array(shape["std"], np.float32)
         return np.asarray(self._image.run(None, {"pixel_values": pixels.transpose(2, 0, 1)[None]})[0], np.float32)
-
-
-class _OpenVino:
-    """An ONNX file compiled by OpenVINO, called as onnxruntime's session is."""
-
-    def __init__(self, path: Path, exact: bool) -> None:
-        # Without a hint it computes in bf16 where the processor can, which swaps near neighbours.
-        choices = {"INFERENCE_PRECISION_HINT": "f32"} if exact else {}
-        self._model = _openvino_core().compile_model(str(path), "CPU", choices)
-
-    def run(self, _: None, feeds: dict[str, Any]) -> list[Any]:
-        return [self._model(feeds)[0]]
-
-
-@cache
-def _openvino_core() -> Any:
-    """Return OpenVINO's core, one for as long as the process lives.
-
-    With AMX each core gives the thread a stack for its signals, and gives back what was there before when it ends: of two that end in the
-    order in which they began, the second leaves the stack of the first, which is gone, and the next signal (Ctrl-C) kills the process.
-    """
-    import openvino
-
-    return openvino.Core()
-
-
-def _open_openvino(path: Path, exact: bool) -> _OpenVino:
-    try:
-        return _OpenVino(path, exact)
-    except ImportError as error:
-        raise ModelError("OpenVINO is not installed: pip install 'visir[openvino]'") from error
-    except RuntimeError as error:
-        raise ModelError(f"{path} is missing or damaged: {str(error).splitlines()[0]}; export the model again") from error

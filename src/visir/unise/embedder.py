@@ -1,6 +1,7 @@
 """What every embedding model of visir looks like from outside, and how one is loaded by name."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from visir.unise.instructions import SEARCH
 Vectors = NDArray[np.float32]
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "unise-mini"
+_IN_OPENVINO = ("clip-onnx", "unise-mini")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def load_embedder(
     Args:
         name: ``"unise-mini"``, ``"text"`` for the page text encoder alone, the path of a model folder, or ``owner/model`` on a model hub.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` …; models that do not run in torch take ``"auto"`` and ``"cpu"``, and those that
-            `visir export` wrote also ``"openvino"``.
+            `visir export` wrote, and ``"unise-mini"``, also ``"openvino"``. ``"auto"`` is what ``VISIR_DEVICE`` says, where the model can.
         precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``; models that do not run in torch take the first two.
         dim: keep only so many leading components (Matryoshka).
         pixels: the largest area of a picture, in pixels; only for models that run in torch and take pictures of any shape.
@@ -93,6 +95,8 @@ def load_embedder(
     Raises:
         ModelError: there is no such model, it cannot be reached, its files are damaged, or it cannot do what is asked.
     """
+    if device == "auto":
+        device = device_for(name, os.environ.get("VISIR_DEVICE", "auto"))
     embedder = _load(name, device, precision, pixels)
     if dim is None and output == "float32":
         return embedder
@@ -105,8 +109,19 @@ def load_embedder(
 
 
 def device_for(name: str, device: str) -> str:
-    """Return the device for a model where one is named for several: a GPU is for those that run in torch, the others keep theirs."""
-    return device if device == "openvino" or _runs_in_torch(name, _folder_of(name)) else "auto"
+    """Return the device for a model where one is named for several: a GPU is for those that run in torch, OpenVINO for those it can run."""
+    folder = _folder_of(name)
+    if device == "openvino":
+        return device if _kind_of(folder) in _IN_OPENVINO else "auto"
+    return device if _runs_in_torch(name, folder) else "auto"
+
+
+def _kind_of(folder: Path) -> str:
+    """Return the kind of a model folder that visir wrote; empty for others."""
+    try:
+        return str(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("kind", ""))
+    except (OSError, ValueError):
+        return ""
 
 
 def _folder_of(name: str) -> Path:
@@ -145,8 +160,10 @@ def _load(name: str, device: str, precision: str, pixels: int | None) -> Embedde
         raise ModelError(f"{name}: pixels are for models that run in torch")
     if precision not in ("auto", "float32"):
         raise ModelError(f"{name}: this model does not run in torch and takes the precision auto or float32, not {precision!r}")
-    if device not in ("auto", "cpu") and config.get("kind") != "clip-onnx":
-        raise ModelError(f"{name}: this model does not run in torch and takes the device auto or cpu, not {device!r}")
+    in_openvino = config.get("kind") in _IN_OPENVINO
+    if device not in ("auto", "cpu") and not (in_openvino and device == "openvino"):
+        devices = "auto, cpu or openvino" if in_openvino else "auto or cpu"
+        raise ModelError(f"{name}: this model does not run in torch and takes the device {devices}, not {device!r}")
     if config.get("kind") == "text-onnx":
         from visir.unise.onnx import TextEmbedder
 
@@ -154,7 +171,7 @@ def _load(name: str, device: str, precision: str, pixels: int | None) -> Embedde
     if config.get("kind") == "unise-mini":
         from visir.unise.mini_onnx import MiniEmbedder
 
-        return MiniEmbedder(folder, config)
+        return MiniEmbedder(folder, config, device)
     if config.get("kind") == "clip-onnx":
         from visir.unise.clip_onnx import ClipEmbedder
 

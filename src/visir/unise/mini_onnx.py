@@ -43,15 +43,16 @@ class MiniEmbedder:
     Args:
         folder: holds the files that `visir.train.export_mini` wrote.
         config: the folder's ``config.json``.
+        device: where pages are read; see `PageReader`.
     """
 
     reads: Literal["pixels", "text"] = "pixels"
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], device: str = "auto") -> None:
         self._text: TextEmbedder = open_text_embedder(
             folder.parent / config["text"], folder / config["adapter"] if config.get("adapter") else None
         )
-        self._reader = PageReader(folder, config["pixels"])
+        self._reader = PageReader(folder, config["pixels"], device)
         self._lexicon = self._reader.lexicon
         self._gist = GistMap(folder / config["gist"]) if config.get("gist") else None
         self.name: str = config["name"]

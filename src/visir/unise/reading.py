@@ -18,6 +18,7 @@ from PIL import Image
 from visir.unise.letters import Speller, likelihoods, spell
 from visir.unise.lexicon import Lexicon
 from visir.unise.onnx import open_session
+from visir.unise.vino import VinoSession
 from visir.unise.words import COARSE, Floats, find_words, fit_size, fold_word, part_word, pool_words
 
 _MAX_WORDS = 1000
@@ -83,16 +84,18 @@ class PageReader:
     Args:
         folder: holds ``tower.onnx``, ``ngrams.npz``, ``lexicon.npz`` and ``lexicon.txt``, as written by `visir.train.export_mini`.
         pixels: area in pixels that a page is brought to.
+        device: ``"openvino"`` runs the tower in OpenVINO, any other in onnxruntime.
     """
 
-    def __init__(self, folder: Path, pixels: int) -> None:
-        self._folder, self._pixels = folder, pixels
+    def __init__(self, folder: Path, pixels: int, device: str = "auto") -> None:
+        self._folder, self._pixels, self._device = folder, pixels, device
         self.lexicon = Lexicon(folder)
 
     @cached_property
     def _session(self) -> Any:
         # Opened with the first picture: most searches look at none.
-        return open_session(self._folder / "tower.onnx")
+        path = self._folder / "tower.onnx"
+        return VinoSession(path) if self._device == "openvino" else open_session(path)
 
     def look(self, image: Image.Image) -> Reading:
         """Return the words seen on a picture.
