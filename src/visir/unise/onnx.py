@@ -129,7 +129,7 @@ def open_session(path: Path, threads: int = 0) -> Any:
 
     Args:
         path: the file.
-        threads: that share one input; 0 for `cores`.
+        threads: that share one input; 0 for as many as ``OMP_NUM_THREADS`` says, or as there are cores without their twins.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -137,7 +137,7 @@ def open_session(path: Path, threads: int = 0) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cores()
+    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS", 0))
     # Threads that spin while they wait take the cores from whatever else a search does: 9 of its 22 ms CPU on two cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3

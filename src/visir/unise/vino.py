@@ -1,5 +1,6 @@
 """ONNX files in OpenVINO, called as onnxruntime's sessions are: several times as fast where the processor has matrix units (AMX)."""
 
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from visir.errors import ModelError
-from visir.unise.onnx import cores
 
 
 class VinoSession:
@@ -24,7 +24,9 @@ class VinoSession:
     """
 
     def __init__(self, path: Path, exact: bool = False) -> None:
-        choices = {"INFERENCE_NUM_THREADS": cores(), **({"INFERENCE_PRECISION_HINT": "f32"} if exact else {})}
+        choices: dict[str, Any] = {"INFERENCE_NUM_THREADS": int(os.environ.get("OMP_NUM_THREADS", 0))}
+        if exact:
+            choices["INFERENCE_PRECISION_HINT"] = "f32"
         try:
             self._model = _core().compile_model(str(path), "CPU", choices)
         except ImportError as error:
