@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,3 +183,16 @@ def test_what_is_mined_among_is_nearest_whatever_the_size_of_a_block(made, monke
         for own, found in zip(cosines, table.nearest(asked, "picture_vector", 4, "products"), strict=True):
             np.testing.assert_allclose([cosine for _, cosine in found], np.sort(own)[::-1][:4], atol=1e-5)
             assert len({image for image, _ in found}) == 4
+
+
+def test_pages_are_found_where_others_show_the_same_picture(made, tmp_path):
+    place = shutil.copytree(made[0], tmp_path / "set")
+    table = Table(place, "text", THUMBNAIL)
+    rows = table.table.search().limit(1000).to_arrow()
+    for _ in range(3):
+        table.table.add(rows.slice(0, 4))
+    ids = rows["id"].to_pylist()
+    table.table.delete(f"id = '{ids[-1]}'")
+    table.table.add(rows.slice(len(ids) - 1, 1))
+    assert set(table.pages(ids)) == set(ids)
+    assert set(table.likenesses(ids)) == set(ids)

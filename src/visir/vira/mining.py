@@ -115,7 +115,9 @@ class Table:
         """Return pages by id; with their vectors if asked."""
         quoted = ", ".join(f"'{image}'" for image in sorted(set(images)))
         names = [name for name in self.table.schema.names if vectors or not name.endswith("vector")]
-        found = self.table.search().where(f"id IN ({quoted})").select(names).limit(len(images) + 1).to_list() if quoted else []
+        # Pages of several shards may show the same picture, so there may be more rows than ids.
+        every = max(1, self.table.count_rows())
+        found = self.table.search().where(f"id IN ({quoted})").select(names).limit(every).to_list() if quoted else []
         return {page["id"]: page for page in found}
 
     def encode(self, texts: Sequence[str]) -> Vectors:
