@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,8 +95,8 @@ def load_embedder(
     Raises:
         ModelError: there is no such model, it cannot be reached, its files are damaged, or it cannot do what is asked.
     """
-    if device == "auto":
-        device = device_for(name, os.environ.get("VISIR_DEVICE", "auto"))
+    if device == "auto" and (wanted := os.environ.get("VISIR_DEVICE")):
+        device = device_for(name, wanted)
     embedder = _load(name, device, precision, pixels)
     if dim is None and output == "float32":
         return embedder
@@ -112,16 +112,8 @@ def device_for(name: str, device: str) -> str:
     """Return the device for a model where one is named for several: a GPU is for those that run in torch, OpenVINO for those it can run."""
     folder = _folder_of(name)
     if device == "openvino":
-        return device if _kind_of(folder) in _IN_OPENVINO else "auto"
+        return device if _config_of(folder).get("kind") in _IN_OPENVINO else "auto"
     return device if _runs_in_torch(name, folder) else "auto"
-
-
-def _kind_of(folder: Path) -> str:
-    """Return the kind of a model folder that visir wrote; empty for others."""
-    try:
-        return str(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("kind", ""))
-    except (OSError, ValueError):
-        return ""
 
 
 def _folder_of(name: str) -> Path:
@@ -183,7 +175,13 @@ def _is_checkpoint(folder: Path) -> bool:
     """Say whether a folder holds a model of sentence-transformers or of transformers."""
     if (folder / "modules.json").is_file():
         return True
+    return "model_type" in _config_of(folder)
+
+
+def _config_of(folder: Path) -> dict[str, Any]:
+    """Return what a folder's ``config.json`` says; nothing where there is none, or none that can be read."""
     try:
-        return "model_type" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
+        return {}
+    return config if isinstance(config, dict) else {}

@@ -121,7 +121,12 @@ def normalise(vectors: Vectors) -> Vectors:
 
 def cores() -> int:
     """Return how many threads may work at once: as ``OMP_NUM_THREADS`` says, or as there are cores."""
-    return int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
+    return told_threads() or os.cpu_count() or 1
+
+
+def told_threads() -> int:
+    """Return how many threads ``OMP_NUM_THREADS`` says; 0 where it says nothing, which leaves it to a run time."""
+    return int(os.environ.get("OMP_NUM_THREADS", 0))
 
 
 def open_session(path: Path, threads: int = 0) -> Any:
@@ -137,7 +142,7 @@ def open_session(path: Path, threads: int = 0) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS", 0))
+    options.intra_op_num_threads = threads or told_threads()
     # Threads that spin while they wait take the cores from whatever else a search does: 9 of its 22 ms CPU on two cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3

@@ -1,6 +1,5 @@
 """ONNX files in OpenVINO, called as onnxruntime's sessions are: several times as fast where the processor has matrix units (AMX)."""
 
-import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from visir.errors import ModelError
+from visir.unise.onnx import told_threads
 
 
 class VinoSession:
@@ -24,7 +24,7 @@ class VinoSession:
     """
 
     def __init__(self, path: Path, exact: bool = False) -> None:
-        choices: dict[str, Any] = {"INFERENCE_NUM_THREADS": int(os.environ.get("OMP_NUM_THREADS", 0))}
+        choices: dict[str, Any] = {"INFERENCE_NUM_THREADS": told_threads()}
         if exact:
             choices["INFERENCE_PRECISION_HINT"] = "f32"
         try:
