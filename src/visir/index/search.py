@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from visir.errors import QueryError
-from visir.index.store import Store, quote, unpack_boxes
+from visir.index.store import Store, unpack_boxes, without_page
 from visir.language import stop_words, without_accents
 from visir.screenshot import Box, Hit, Query, Screenshot, Word
 from visir.unise import evidence
@@ -59,8 +59,7 @@ def search(store: Store, embedder: Embedder, query: Query, options: SearchOption
         raise QueryError("the query is empty: give some words, a picture, or both")
     where = options.where
     if query.image is not None and query.image.uri and query.text.strip():
-        others = f"NOT (path = {quote(query.image.uri)} AND page = {query.image.page})"
-        where = f"({where}) AND {others}" if where else others
+        where = without_page(where, query.image.uri, query.image.page)
     wanted = options.skip + options.count
     vector = embedder.encode_query([query])[0]
     tokens = _telling_tokens(query.text) if options.words else ()

@@ -160,6 +160,12 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def without_page(where: str, uri: str, page: int) -> str:
+    """Return a filter that holds where another does, or everywhere if that is empty, but for one page."""
+    others = f"NOT (path = {quote(uri)} AND page = {page})"
+    return f"({where}) AND {others}" if where else others
+
+
 def one_of(column: str, values: Iterable[str | int]) -> str:
     """Write the filter ``column IN (values)``; true for nothing where there are none."""
     listed = ", ".join(quote(value) if isinstance(value, str) else str(value) for value in values)

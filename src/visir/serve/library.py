@@ -20,7 +20,7 @@ from visir.errors import QueryError, VisirError
 from visir.index import Index, SearchOptions
 from visir.index.paths import is_address, is_below, name_of, path_of
 from visir.index.search import search
-from visir.index.store import Document, quote, unpack_boxes
+from visir.index.store import Document, quote, unpack_boxes, without_page
 from visir.screenshot import Box, Hit, Query, Screenshot, Word, encode_image
 from visir.serve.batching import batched
 from visir.serve.filters import condition
@@ -93,8 +93,7 @@ class Library:
             if image is not None:
                 raise QueryError("give a picture or a page to be alike, not both")
             image = self.page_as_picture(request.like)
-            itself = f"NOT (path = {quote(request.like.uri)} AND page = {request.like.page})"
-            where = f"({where}) AND {itself}" if where else itself
+            where = without_page(where, request.like.uri, request.like.page)
         options = SearchOptions(request.count, request.skip, where, request.words, request.min_score)
         hits = search(self.index.store, self.embedder, Query(request.text.strip(), image), options)
         return SearchResponse(hits=[_page_hit(hit) for hit in hits], milliseconds=round(1000 * (time.perf_counter() - started), 1))
