@@ -72,14 +72,17 @@ def test_systems_that_read_beat_the_controls(evaluations):
     assert evaluations["text"].meta.keys() == {"SR", "CSR", "SQA", "OVC"}
 
 
-def test_rapidocr_reads_pages_once_for_bm25_and_for_an_encoder(folder, cache_file):
-    cache = Cache(cache_file)
+@pytest.mark.parametrize("device", ["", "openvino"])
+def test_rapidocr_reads_pages_once_for_bm25_and_for_an_encoder(device, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("VISIR_DEVICE", device)
+    cache = Cache(tmp_path / "cache.sqlite")
     tasks = prepare(Benchmark(folder, cache), ["Screenshot_Retrieval/document"])
     found = evaluate(tasks, load_retriever("rapidocr-bm25", cache))
     assert (found.model, found.computed, found.overall["recall_at_1"]) == ("rapidocr-bm25", 6, 1.0)
     encoded = evaluate(tasks, load_retriever("rapidocr-text", cache))
     assert (encoded.model, encoded.computed, encoded.overall["recall_at_1"]) == ("rapidocr-all-MiniLM-L6-v2", 12, 1.0)
     assert "rapidocr-" in encoded.revision
+    assert ("openvino" in encoded.revision) == (device == "openvino")
     cache.close()
 
 

@@ -95,7 +95,7 @@ def load_embedder(
     Raises:
         ModelError: there is no such model, it cannot be reached, its files are damaged, or it cannot do what is asked.
     """
-    if device == "auto" and (wanted := os.environ.get("VISIR_DEVICE")):
+    if device == "auto" and (wanted := wanted_device()):
         device = device_for(name, wanted)
     embedder = _load(name, device, precision, pixels)
     if dim is None and output == "float32":
@@ -106,6 +106,11 @@ def load_embedder(
         return CompactEmbedder(embedder, dim, output)
     except ValueError as error:
         raise ModelError(f"{name}: {error}") from error
+
+
+def wanted_device() -> str:
+    """Return the device that ``VISIR_DEVICE`` names for whatever can run there; empty where it names none."""
+    return os.environ.get("VISIR_DEVICE", "")
 
 
 def device_for(name: str, device: str) -> str:
