@@ -94,6 +94,8 @@ class Table:
             if pages:
                 self.table.add([self._row(path.name, page) for page in self._embedded(pages)])
             say(f"vectors of {number:,} of {len(shards):,} shards")
+        if shards:
+            self.table.optimize()  # a file for each shard takes long to read
 
     def _embedded(self, pages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for start in range(0, len(pages), _BATCH):

@@ -18,7 +18,8 @@ from visir.vira.mining import Likeness, Table
 SAME_TEXT = 0.6
 """Pages that share so much of their runs of words are the same page."""
 
-_BATCH = 256
+# Each batch reads its domain's vectors from disk once or twice: 256 rows at a time took most of the time for reading.
+_BATCH = 2048
 
 Near = list[tuple[str, float]]
 """Ids of pages with their cosines, nearest first."""
@@ -83,12 +84,14 @@ class _Pages:
         vectors = np.where(composed[:, None], right, self._table.encode([row.text for row in rows]))
         limits = np.where(composed, np.inf, (vectors * right).sum(1) * (1 - config.margin))
         by_text = self._table.nearest(vectors, "text_vector", config.last, domain)
-        by_look = self._table.nearest(looks, "picture_vector", config.last, domain)
+        # Several rows are about one page, whose neighbours are sought once.
+        _, first, same = np.unique([row.target for row in rows], return_index=True, return_inverse=True)
+        by_look = self._table.nearest(looks[first], "picture_vector", config.last, domain)
         likenesses = self._table.likenesses([*pages, *(image for near in (*by_text, *by_look) for image, _ in near)])
         mined = []
-        for row, limit, texts, others in zip(rows, limits, by_text, by_look, strict=True):
+        for row, limit, texts, page in zip(rows, limits, by_text, same, strict=True):
             guard = _Guard(row.target, likenesses, self._asked.get(f"{row.image}|{row.text}", set()), self.counts)
-            negatives = self._of(row, guard, float(limit), texts[config.first - 1 :], others[config.first - 1 :])
+            negatives = self._of(row, guard, float(limit), texts[config.first - 1 :], by_look[page][config.first - 1 :])
             mined.append(replace(row, negatives=tuple(negatives)))
         return mined
 
@@ -149,9 +152,11 @@ class _Answers:
     def mine(self, rows: list[Row]) -> list[Row]:
         """Return rows of one domain with their negatives."""
         pages = self._table.pages([row.image for row in rows], vectors=True)
-        vectors = np.array([pages[row.image]["text_vector"] for row in rows], np.float32)
+        _, first, same = np.unique([row.image for row in rows], return_index=True, return_inverse=True)
+        vectors = np.array([pages[rows[number].image]["text_vector"] for number in first], np.float32)
         near = self._table.nearest(vectors, "text_vector", 4 * self._config.last, rows[0].domain)
-        return [replace(row, negatives=tuple(self._of(row, [image for image, _ in some]))) for row, some in zip(rows, near, strict=True)]
+        found = [[image for image, _ in some] for some in near]
+        return [replace(row, negatives=tuple(self._of(row, found[page]))) for row, page in zip(rows, same, strict=True)]
 
     def _of(self, row: Row, near: list[str]) -> list[str]:
         config = self._config
