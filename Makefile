@@ -59,5 +59,5 @@ unise-mini: devset
 	$(BIN)/python -m visir.train.export_mini runs/unise-mini src/visir/unise/weights/unise-mini
 	$(BIN)/visir vira build small -o data/vira-small --workers $(WORKERS)
 	$(BIN)/visir train unise-mini-pairs -o runs/unise-mini-pairs
-	$(BIN)/python -m visir.train.export_adapter runs/unise-mini-pairs src/visir/unise/weights/unise-mini
+	$(BIN)/python -m visir.train.export_encoder runs/unise-mini-pairs src/visir/unise/weights/unise-mini
 	$(BIN)/python -m visir.train.gist data/vira-small src/visir/unise/weights/unise-mini --leave-out news

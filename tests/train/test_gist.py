@@ -53,9 +53,8 @@ def data(tmp_path_factory):
 @pytest.fixture
 def shipped(tmp_path):
     """The weights that ship, without gists."""
-    for name in ("text", "unise-mini"):
-        shutil.copytree(WEIGHTS / name, tmp_path / name)
     folder = tmp_path / "unise-mini"
+    shutil.copytree(WEIGHTS / "unise-mini", folder)
     (folder / "gist.npz").unlink(missing_ok=True)
     config = json.loads((folder / "config.json").read_text())
     config.pop("gist", None)

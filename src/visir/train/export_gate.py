@@ -30,7 +30,7 @@ def export_model(name: str, folder: Path, precision: str, source: str, limit: in
     items, documents = gate_items([*open_source(source, "held"), *open_source(source, "train")], limit)
     if not items:
         raise ModelError(f"{source}: no pairs there that the gate could ask")
-    with _hushed():
+    with hushed():
         return export_clip(model, folder, precision, items, documents)
 
 
@@ -51,7 +51,7 @@ def gate_items(sets: Iterable[PairSet], limit: int) -> tuple[list[GateItem], lis
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
+def hushed() -> Iterator[None]:
     """Keep what the exporter tells its developers off the terminal; its errors still come through."""
     logging.disable(logging.WARNING)
     try:

@@ -4,7 +4,8 @@
 
 Written are ``tower.onnx`` (static int8, weights by channel, scales found on practice pages), ``ngrams.npz`` (the table of letter n-grams,
 int8 by row), ``letters.npz`` (the letter head, int8 by row), ``lexicon.txt`` (words and how often they are written), ``lexicon.npz`` (their
-vectors, int8) and ``config.json``. The tower in 8 bits must make the maps of the tower in 32.
+vectors, int8) and ``config.json``; a folder without a text encoder is given the one that ships. The tower in 8 bits must make the maps
+of the tower in 32.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ from visir.errors import ModelError
 from visir.train.checkpoint import load_split
 from visir.train.command import run_on_folders
 from visir.train.reading_eval import load_model
+from visir.unise.embedder import WEIGHTS
 from visir.unise.mini import MiniTower, to_input
 from visir.unise.onnx import open_session
 from visir.unise.words import fold_word
@@ -47,10 +49,12 @@ _NEW = {
     "name": "unise-mini",
     "revision": "",
     "dim": 384,
-    "text": "text",
     "calibration": {"text": (0.4, 0.08), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
     "present": (0.58, 0.05),
 }
+
+ENCODER = "encoder"
+"""Name of the folder of the text encoder in a model folder."""
 
 
 class _Reader(nn.Module):
@@ -187,6 +191,8 @@ def export_run(run: Path, folder: Path, pack_path: Path) -> None:
     np.savez_compressed(folder / "lexicon.npz", looks=np.round(127 * looks).astype(np.int8))
     (folder / "lexicon.txt").write_text("".join(f"{word}\t{count}\n" for word, count in lines), encoding="utf-8")
     made = {"steps": meta["step"], "pages": meta["pages"], "model": meta["model"], "pack": _digest(pack_path), "commit": code_version()}
+    if not (folder / ENCODER).is_dir():
+        shutil.copytree(WEIGHTS / "unise-mini" / ENCODER, folder / ENCODER)
     # What gists say of a page was learnt from the tower that was here before.
     (folder / "gist.npz").unlink(missing_ok=True)
     write_config(folder, pixels=meta["model"]["pixels"], made_by=made, gist="", gist_made_by=None)

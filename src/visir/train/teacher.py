@@ -4,10 +4,8 @@ By default it is the int8 encoder that ships with visir and that queries go thro
 """
 
 import json
-import re
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from tokenizers import BertWordPieceTokenizer, Tokenizer
@@ -15,16 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visir.errors import ModelError
+from visir.train.encoders import read_quantized
+from visir.unise.embedder import WEIGHTS
 
-_SHIPPED = Path(__file__).parent.parent / "unise" / "weights" / "text"
-_MATRICES = (
-    "attention.self.query",
-    "attention.self.key",
-    "attention.self.value",
-    "attention.output.dense",
-    "intermediate.dense",
-    "output.dense",
-)
+_SHIPPED = WEIGHTS / "text"
 _SHAPE = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536, "vocab_size": 30522}
 
 
@@ -82,37 +74,3 @@ class TextTeacher(nn.Module):
         states = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         weights = mask.unsqueeze(2).float()
         return F.normalize((states * weights).sum(1) / weights.sum(1).clamp(min=1), dim=1)
-
-
-def read_quantized(path: Path) -> dict[str, Tensor]:
-    """Return the weights of an int8 ONNX encoder that `visir.unise.export` made, under the names of a BERT checkpoint.
-
-    Export forgets the names of matrices, but products stand in the order of the forward pass: six of them a layer, as in `_MATRICES`.
-    """
-    import onnx
-
-    graph = onnx.load(path).graph
-    values = {value.name: onnx.numpy_helper.to_array(value) for value in graph.initializer}
-    weights = {
-        name.removeprefix("encoder."): torch.from_numpy(value.copy())
-        for name, value in values.items()
-        if re.match(r"encoder\..*\.(weight|bias)$", name)
-    }
-
-    def plain(stem: str) -> Tensor:
-        scale, zero = values[f"{stem}_scale"].astype(np.float32), values[f"{stem}_zero_point"].astype(np.float32)
-        return torch.from_numpy((values[f"{stem}_quantized"].astype(np.float32) - zero) * scale)
-
-    for stem in (name.removesuffix("_quantized") for name in values if name.startswith("encoder.") and name.endswith("_quantized")):
-        weights[stem.removeprefix("encoder.")] = plain(stem)
-    widened = {node.output[0]: node.input for node in graph.node if node.op_type == "DequantizeLinear"}
-    matrices = []
-    for node in graph.node:
-        if node.op_type == "MatMulInteger" and node.input[1] in values:
-            matrices.append(plain(node.input[1].removesuffix("_quantized")))
-        elif node.op_type == "MatMul" and node.input[1] in widened:
-            small, scale, *_ = widened[node.input[1]]
-            matrices.append(torch.from_numpy(values[small].astype(np.float32) * values[scale]))
-    for number, matrix in enumerate(matrices):
-        weights[f"encoder.layer.{number // 6}.{_MATRICES[number % 6]}.weight"] = matrix.T.contiguous()
-    return weights

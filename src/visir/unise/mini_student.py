@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from transformers import BertModel
 
 from visir.unise.clip import Fusion, LearnedFusion
-from visir.unise.export import MAX_TOKENS
+from visir.unise.export import MAX_TOKENS, SETTINGS, read_settings
 from visir.unise.reading import PageReader
 from visir.unise.wordpiece import WordPiece
 
@@ -35,7 +35,7 @@ class ReadingEncoder(InputModule):
     """Embeds texts, pictures by the words read on them, and both together.
 
     Args:
-        encoder: folder of a BERT checkpoint with its ``vocab.txt``.
+        encoder: folder of a BERT checkpoint with its ``vocab.txt``; see `visir.unise.export.read_settings`.
         reader: folder of unise-mini, or of its files that read.
         remembered: a file that keeps what this reader read, so that no picture is read twice; made if missing.
         fusion: how a picture and a text become one vector: ``sum`` or ``learned``; see `visir.unise.clip`.
@@ -49,8 +49,9 @@ class ReadingEncoder(InputModule):
             hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         )  # fmt: skip
         self.mixer = LearnedFusion(self.get_embedding_dimension()) if fusion == "learned" else None
-        self._vocabulary, self._reader_folder = encoder / "vocab.txt", reader
-        self._tokens = WordPiece(self._vocabulary)
+        self._encoder_folder, self._reader_folder = encoder, reader
+        self._tokens = WordPiece(encoder / "vocab.txt")
+        self._first_token, self._prompt = read_settings(encoder)
         config = json.loads((reader / "config.json").read_text(encoding="utf-8"))
         self._reader, self._revision = PageReader(reader, config["pixels"]), config["revision"].encode()
         self._remembered: _Readings | None = None
@@ -70,14 +71,16 @@ class ReadingEncoder(InputModule):
         """Return the length of its vectors."""
         return int(self.model.config.hidden_size)
 
-    def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **_: Any) -> dict[str, Tensor]:
+    def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, task: str | None = None, **_: Any) -> dict[str, Tensor]:
         """Return ``parts`` and ``parts_mask``, (n, 1 or 2, longest): the tokens of each input's text, and of what is read on its picture.
 
         Args:
             inputs: texts, PIL pictures, and dicts of ``text`` and ``image``.
             prompt: ignored: the encoder follows no instructions.
+            task: ``query`` puts the encoder's own prompt before texts.
         """
-        rows = [[self._encode(part) for part in _parts(value)] for value in inputs]
+        asked = self._prompt if task == "query" else ""
+        rows = [[self._encode(part, asked) for part in _parts(value)] for value in inputs]
         shape = len(rows), max(map(len, rows)), max(len(ids) for row in rows for ids in row)
         parts, mask = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
         for number, row in enumerate(rows):
@@ -93,7 +96,8 @@ class ReadingEncoder(InputModule):
         ids, seen = features["parts"][there], mask[there]
         hidden = self.model(input_ids=ids, attention_mask=seen).last_hidden_state
         weight = seen.unsqueeze(2).to(hidden.dtype)
-        vectors = F.normalize((hidden * weight).sum(1).float() / weight.sum(1).float(), dim=1)
+        pooled = hidden[:, 0].float() if self._first_token else (hidden * weight).sum(1).float() / weight.sum(1).float()
+        vectors = F.normalize(pooled, dim=1)
         placed = vectors.new_zeros(*there.shape, vectors.shape[1]).masked_scatter(there.unsqueeze(2), vectors)
         joined = placed.sum(1)
         if self.mixer is not None and there.shape[1] > 1:
@@ -106,8 +110,11 @@ class ReadingEncoder(InputModule):
         """Save the encoder as a BERT checkpoint, and the reader beside it."""
         encoder, reader = Path(output_path, _ENCODER), Path(output_path, _READER)
         self.model.save_pretrained(encoder)
-        shutil.copyfile(self._vocabulary, encoder / "vocab.txt")
-        shutil.copytree(self._reader_folder, reader, dirs_exist_ok=True)
+        for name in ("vocab.txt", *SETTINGS):
+            if (self._encoder_folder / name).is_file():
+                (encoder / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(self._encoder_folder / name, encoder / name)
+        shutil.copytree(self._reader_folder, reader, ignore=shutil.ignore_patterns(_ENCODER), dirs_exist_ok=True)
         if self.mixer is not None:
             self.mixer.save(output_path)
 
@@ -120,8 +127,8 @@ class ReadingEncoder(InputModule):
             made.mixer.restore(folder)
         return made
 
-    def _encode(self, part: str | Image.Image) -> list[int]:
-        return self._tokens.sentence(part if isinstance(part, str) else self.read(part), MAX_TOKENS)
+    def _encode(self, part: str | Image.Image, prompt: str) -> list[int]:
+        return self._tokens.sentence(prompt + part if isinstance(part, str) else self.read(part), MAX_TOKENS)
 
     def read(self, picture: Image.Image) -> str:
         """Return the words on a picture, in reading order."""

@@ -20,7 +20,7 @@ _SLOWER = ["SkipLayerNormFusion"]
 
 
 class TextEmbedder:
-    """The paper's first family of baselines: a page's words through a sentence encoder (all-MiniLM-L6-v2, int8).
+    """The paper's first family of baselines: a page's words through a sentence encoder, int8.
 
     A page is its title and its first `max_tokens` tokens. A picture in a query counts by the words that capture found
     on it, and adds to the query's text as the paper composes queries: the sum of both vectors.
@@ -28,21 +28,20 @@ class TextEmbedder:
     Args:
         folder: holds ``model.onnx`` and ``vocab.txt``, as written by `visir.unise.export`.
         config: the folder's ``config.json``.
-        adapter: a file of low-rank adapters, as written by `visir.train.export_adapter`: makes a trained encoder of this one.
     """
 
     reads: Literal["pixels", "text"] = "text"
 
-    def __init__(self, folder: Path, config: dict[str, Any], adapter: Path | None = None) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.name: str = config["name"]
         self.revision: str = config["revision"]
         self.dim: int = config["dim"]
         self.calibration = Calibration(**config["calibration"])
         self._max_tokens: int = config["max_tokens"]
+        self._prompt: str = config.get("prompt", "")
         self._tokens = WordPiece(folder / "vocab.txt")
         # One thread a text: threads that share a text of twelve words wait for one another, those with texts of their own do not.
         self._session = open_session(folder / "model.onnx", threads=1)
-        self._adapters = _open_adapters(adapter, self._session)
 
     def encode_query(self, queries: Sequence[Query | str], instruction: str = SEARCH) -> Vectors:
         """Embed queries; see `Embedder`. The instruction is ignored.
@@ -60,9 +59,9 @@ class TextEmbedder:
                     "the text model finds pictures by the words on them, and none were read on this one: "
                     "either there are none, or tesseract is not installed (Debian and Ubuntu: apt install tesseract-ocr)"
                 )
-            for text in (query.text, query.image.text if query.image else ""):
+            for prompt, text in ((self._prompt, query.text), ("", query.image.text if query.image else "")):
                 if text:
-                    texts.append(text)
+                    texts.append(prompt + text)
                     owners.append(number)
         for owner, vector in zip(owners, self._encode(texts), strict=True):
             vectors[owner] += vector
@@ -87,23 +86,11 @@ class TextEmbedder:
     def _vector(self, text: str) -> Vectors:
         ids = np.array([self._tokens.sentence(text, self._max_tokens)], np.int64)
         # One by one: activations are quantised over the whole input, so a text's vector would depend on its neighbours.
-        found = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids), **self._adapters})[0][0]
+        found = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
         return np.asarray(found, np.float32)
 
 
-def _open_adapters(path: Path | None, session: Any) -> dict[str, Vectors]:
-    """Return what an encoder takes beside texts: the adapters of a file, or such as change nothing."""
-    wanted = {given.name: given.shape for given in session.get_inputs() if given.name.startswith(("down.", "up."))}
-    if path is None:
-        return {name: np.zeros([side if isinstance(side, int) else 1 for side in shape], np.float32) for name, shape in wanted.items()}
-    try:
-        with np.load(path) as file:
-            return {name: np.asarray(file[name] * file[f"scale.{name}"], np.float32) for name in wanted}
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path} is missing or damaged: {error}; install visir again") from error
-
-
-def open_text_embedder(folder: Path, adapter: Path | None = None) -> TextEmbedder:
+def open_text_embedder(folder: Path) -> TextEmbedder:
     """Open the folder of a text encoder; see `TextEmbedder`.
 
     Raises:
@@ -113,7 +100,7 @@ def open_text_embedder(folder: Path, adapter: Path | None = None) -> TextEmbedde
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise ModelError(f"{folder}: the text encoder is missing or damaged; install visir again") from error
-    return TextEmbedder(folder, config, adapter)
+    return TextEmbedder(folder, config)
 
 
 def normalise(vectors: Vectors) -> Vectors:
