@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from common import machine, table
 
+from visir.capture import CaptureOptions
 from visir.index import Index
 from visir.index.search import SearchOptions, tokens_of
 from visir.mvrb.data import Benchmark, TaskData
@@ -27,6 +28,8 @@ _DRAWS = 2000
 
 class TextLayers:
     """Stands where an index's capturing stands; gives each picture with the words that its source told."""
+
+    options = CaptureOptions()
 
     def __init__(self, told: dict[str, str]) -> None:
         self._told = told

@@ -1,6 +1,10 @@
 import json
+import re
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 from vira.conftest import SIZES
 
@@ -127,3 +131,11 @@ def test_a_line_copied_from_the_page_is_no_question():
     pages = [meta("a", "Head. The very words that are asked.", "the very  words that are asked"), meta("b", "Other.", "what it is about")]
     queries, _ = make_task(Spec("SR/x", "d", ("d",), devset._first("questions", 3)), pages)
     assert [query["q_text"] for query in queries] == ["what it is about"]
+
+
+def test_the_default_search_is_compared_with_words_alone(dev):
+    script = Path(__file__).parent.parent.parent / "benchmarks" / "hybrid.py"
+    command = [sys.executable, str(script), str(dev), "--task", "SR/encyclopedia"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert "| task | words alone | meaning alone | both | both - words | p |" in done.stdout
+    assert re.search(r"^\| SR/encyclopedia \| [\d.]+ \| [\d.]+ \| [\d.]+ \|", done.stdout, re.M)
