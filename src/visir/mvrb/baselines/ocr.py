@@ -1,7 +1,7 @@
 """Words on pictures, read once and kept: what the first family of baselines stands on."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal, Protocol
 
@@ -69,25 +69,30 @@ class RapidOcr:
             raise ModelError(f"the rapidocr baselines need {error.name}: pip install 'visir[{extra}]' ({error})") from error
         self.revision = f"rapidocr-{version('rapidocr')}{'-openvino' if self._in_openvino else ''}"
 
-    @cached_property
-    def _engine(self) -> Any:
-        from rapidocr import EngineType, RapidOCR
-
-        # Left to themselves, its threads wait for one another on a machine that does other work: six seconds a page where one do.
-        threads = told_threads() or -1
-        params: dict[str, Any] = {
-            "Global.log_level": "error",
-            "EngineConfig.onnxruntime.intra_op_num_threads": threads,
-            "EngineConfig.openvino.inference_num_threads": threads,
-        }
-        if self._in_openvino:
-            params |= {f"{part}.engine_type": EngineType.OPENVINO for part in ("Det", "Cls", "Rec")}
-        return RapidOCR(params=params)
-
     def read(self, screenshot: Screenshot) -> str:
         """Return the words; see `Engine`."""
         blue_first = np.asarray(screenshot.image)[:, :, ::-1]
-        return clean_text("\n".join(self._engine(blue_first).txts or ()))
+        return clean_text("\n".join(_rapidocr(self._in_openvino)(blue_first).txts or ()))
+
+
+@cache
+def _rapidocr(in_openvino: bool) -> Any:
+    """Return RapidOCR's engine, one for as long as the process lives.
+
+    It opens an OpenVINO core of its own for each of its models; what happens when such cores end is told in `visir.unise.vino`.
+    """
+    from rapidocr import EngineType, RapidOCR
+
+    # Left to themselves, its threads wait for one another on a machine that does other work: six seconds a page where one do.
+    threads = told_threads() or -1
+    params: dict[str, Any] = {
+        "Global.log_level": "error",
+        "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+        "EngineConfig.openvino.inference_num_threads": threads,
+    }
+    if in_openvino:
+        params |= {f"{part}.engine_type": EngineType.OPENVINO for part in ("Det", "Cls", "Rec")}
+    return RapidOCR(params=params)
 
 
 class OcrWords:
