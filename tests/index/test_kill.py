@@ -12,6 +12,7 @@ import pytest
 from documents import write_pdf
 
 from visir.index import Index
+from visir.index.store import Store
 
 COMMITS_OFTEN = """
 import sys
@@ -204,3 +205,29 @@ def test_a_searcher_never_sees_a_replaced_document_half(tmp_path):
         states.add((len(rows), len({row["text"][:3] for row in rows})))
     assert states == {(12, 1), (9, 1)}
     assert os.path.exists(path)
+
+
+def test_ctrl_c_within_a_commit_makes_no_page_two(tmp_path, monkeypatch):
+    lengths = make_documents(tmp_path / "documents", 3)
+    once = {name: list(range(1, pages + 1)) for name, pages in lengths.items()}
+    add, put = Store.add_pages, Store.put_picture
+    pressed = []
+
+    def press():
+        pressed.append(True)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with Index.open(tmp_path / "index") as index, monkeypatch.context() as patch:
+        patch.setattr(Store, "add_pages", lambda *given: (add(*given), press()))
+        with pytest.raises(KeyboardInterrupt):
+            index.add(tmp_path / "documents")
+        assert visible(index) == once
+        assert len(pressed) == 1
+    with Index.open(tmp_path / "other") as index, monkeypatch.context() as patch:
+        patch.setattr("visir.index.refresh._EMBED_PAGES", 4)
+        patch.setattr(Store, "put_picture", lambda *given: (put(*given), pressed or press()))
+        pressed.clear()
+        with pytest.raises(KeyboardInterrupt):
+            index.add(tmp_path / "documents")
+        found = visible(index)
+        assert found == {name: once[name] for name in found}

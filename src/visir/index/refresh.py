@@ -1,7 +1,10 @@
 """Bring an index up to date with what is on disk: what is new, changed, renamed or gone."""
 
+import contextlib
 import hashlib
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -121,23 +124,47 @@ class _Batch:
         # A page whose words were read off its picture is embedded by its picture.
         shown = [replace(shot, text="", words=()) if columns["regions"] else shot for _, shot, columns in self.pages]
         vectors = self.embedder.encode_document(shown)
+        rows = []
         for (edition, shot, columns), vector in zip(self.pages, vectors, strict=True):
             self.store.put_picture(edition, shot)
             boxes = pack_boxes([word.box for word in shot.words])
             row = {"edition": edition, "page": shot.page, "title": shot.title, "text": shot.text, "boxes": boxes, "vector": vector}
-            self.rows.append(row | columns)
-        self.pages = []
+            rows.append(row | columns)
+        # Both at once: Ctrl-C before this embeds the pages again, and no page must become two rows.
+        self.rows, self.pages = self.rows + rows, []
 
     def commit(self) -> None:
-        self.embed()
-        self.store.add_pages(self.rows)
-        self.rows = []
-        self.store.put_documents(self.documents)
-        self.documents = []
-        if self.replaced:
-            self.store.drop_editions(self.replaced)
-            self.replaced = []
-        self.committed = time.monotonic()
+        with _unbroken():
+            self.embed()
+            self.store.add_pages(self.rows)
+            self.rows = []
+            self.store.put_documents(self.documents)
+            self.documents = []
+            if self.replaced:
+                self.store.drop_editions(self.replaced)
+                self.replaced = []
+            self.committed = time.monotonic()
+
+
+@contextlib.contextmanager
+def _unbroken() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of a commit: the store writes on in its own threads, and what was written would be written again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = False
+
+    def remember(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)
 
 
 def refresh(store: Store, embedder: Embedder, worker: Worker, roots: Sequence[str], listeners: Listeners) -> Summary:
