@@ -215,7 +215,7 @@ def test_ctrl_c_within_a_commit_makes_no_page_two(tmp_path, monkeypatch):
 
     def press():
         pressed.append(True)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # in this thread, at once
 
     with Index.open(tmp_path / "index") as index, monkeypatch.context() as patch:
         patch.setattr(Store, "add_pages", lambda *given: (add(*given), press()))
