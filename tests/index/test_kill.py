@@ -207,7 +207,10 @@ def test_a_searcher_never_sees_a_replaced_document_half(tmp_path):
     assert os.path.exists(path)
 
 
-def test_ctrl_c_within_a_commit_makes_no_page_two(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_within_a_commit_makes_no_page_two(tmp_path, monkeypatch, request, number):
+    before = signal.signal(number, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(number, before))
     lengths = make_documents(tmp_path / "documents", 3)
     once = {name: list(range(1, pages + 1)) for name, pages in lengths.items()}
     add, put = Store.add_pages, Store.put_picture
@@ -215,7 +218,7 @@ def test_ctrl_c_within_a_commit_makes_no_page_two(tmp_path, monkeypatch):
 
     def press():
         pressed.append(True)
-        signal.raise_signal(signal.SIGINT)  # in this thread, at once
+        signal.raise_signal(number)  # in this thread, at once
 
     with Index.open(tmp_path / "index") as index, monkeypatch.context() as patch:
         patch.setattr(Store, "add_pages", lambda *given: (add(*given), press()))

@@ -148,23 +148,19 @@ class _Batch:
 
 @contextlib.contextmanager
 def _unbroken() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of a commit: the store writes on in its own threads, and what was written would be written again."""
+    """Let Ctrl-C and a wish to end wait for a commit: the store writes on in its own threads, and would be given the same pages again."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    pressed = False
-
-    def remember(*_: object) -> None:
-        nonlocal pressed
-        pressed = True
-
-    before = signal.signal(signal.SIGINT, remember)
+    held: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
-    if pressed:
-        signal.raise_signal(signal.SIGINT)
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+    if held:
+        signal.raise_signal(held[0])
 
 
 def refresh(store: Store, embedder: Embedder, worker: Worker, roots: Sequence[str], listeners: Listeners) -> Summary:
