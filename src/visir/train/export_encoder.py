@@ -15,12 +15,12 @@ from typing import Any
 from visir.errors import ModelError
 from visir.train.command import run_on_folders
 from visir.train.export_gate import gate_items, hushed
-from visir.train.export_mini import ENCODER, write_config
+from visir.train.export_mini import write_config
 from visir.train.sources import open_source
 from visir.unise.export import export_text_encoder
 from visir.unise.export_clip import Gate, compare
 from visir.unise.mini_student import ReadingEncoder
-from visir.unise.onnx import open_text_embedder
+from visir.unise.onnx import ENCODER, open_text_embedder
 from visir.unise.sentence import SentenceEmbedder
 
 # Pairs of each kind and split that the gate asks: enough that single ones do not decide.
@@ -45,13 +45,10 @@ def export_encoder(run: Path, folder: Path) -> Gate:
         raise ModelError(f"{run}: trained no text encoder; its recipe needs model.encoder")
     if facts["made"].get("fusion", {}).get("kept") == "learned":
         raise ModelError(f"{run}: joins pictures and texts by a learned fusion, which unise-mini has no place for; train with fusion = sum")
-    trained = SentenceEmbedder.load(str(run / "model"), "cpu", "float32")
-    tower: ReadingEncoder = trained.model[0]  # type: ignore[assignment]
-    tower.remember(run / "readings.sqlite")
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{ENCODER}-") as scratch:
         with hushed():
-            export_text_encoder(run / "model" / "encoder", Path(scratch), Path(recipe["model"]["encoder"]).name)
-        gate = _compare(trained, recipe["data"], Path(scratch))
+            export_text_encoder(run / "model" / ENCODER, Path(scratch), Path(recipe["model"]["encoder"]).name)
+        gate = _compare(run, recipe["data"], Path(scratch))
         if not gate.passed:
             raise ModelError(f"{run}: its encoder was not exported, for in 8 bits it strays too far from the trained one: {gate}")
         shutil.rmtree(folder / ENCODER, ignore_errors=True)
@@ -62,9 +59,11 @@ def export_encoder(run: Path, folder: Path) -> Gate:
     return gate
 
 
-def _compare(trained: SentenceEmbedder, data: dict[str, Any], exported: Path) -> Gate:
+def _compare(run: Path, data: dict[str, Any], exported: Path) -> Gate:
     """Ask both encoders for the run's pages by texts, each page being what is read on it."""
+    trained = SentenceEmbedder.load(str(run / "model"), "cpu", "float32")
     reader: ReadingEncoder = trained.model[0]  # type: ignore[assignment]
+    reader.remember(run / "readings.sqlite")
     left = data.get("leave_out", ())
     sets = [pairs for source in data["sources"] for split in ("held", "train") for pairs in open_source(source, split, left)]
     items, pages = gate_items([pairs for pairs in sets if pairs.kind != "sq2s"], _ASKED)

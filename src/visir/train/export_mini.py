@@ -31,7 +31,7 @@ from visir.train.command import run_on_folders
 from visir.train.reading_eval import load_model
 from visir.unise.embedder import WEIGHTS
 from visir.unise.mini import MiniTower, to_input
-from visir.unise.onnx import open_session
+from visir.unise.onnx import ENCODER, open_session
 from visir.unise.words import fold_word
 from visir.version import code_version
 from visir.vira.practice import Pack, PageSpec, render_page
@@ -52,9 +52,6 @@ _NEW = {
     "calibration": {"text": (0.4, 0.08), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
     "present": (0.58, 0.05),
 }
-
-ENCODER = "encoder"
-"""Name of the folder of the text encoder in a model folder."""
 
 
 class _Reader(nn.Module):

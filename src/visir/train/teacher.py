@@ -1,6 +1,6 @@
 """The text teacher: all-MiniLM-L6-v2, whose sentence vectors pages and regions learn to match.
 
-By default it is the int8 encoder that ships with visir and that queries go through; a folder of a BERT checkpoint can be named instead.
+By default it is the int8 encoder that ships with visir as ``text``; a folder of a BERT checkpoint can be named instead.
 """
 
 import json

@@ -18,7 +18,7 @@ from visir.unise.embedder import Calibration, Vectors
 from visir.unise.gist import GistMap
 from visir.unise.instructions import SEARCH
 from visir.unise.looks import look_of
-from visir.unise.onnx import TextEmbedder, normalise, open_text_embedder
+from visir.unise.onnx import ENCODER, TextEmbedder, normalise, open_text_embedder
 from visir.unise.reading import PageReader, Reading
 from visir.unise.regions import RegionQuery, Regions
 from visir.unise.words import fold_word
@@ -49,7 +49,7 @@ class MiniEmbedder:
     reads: Literal["pixels", "text"] = "pixels"
 
     def __init__(self, folder: Path, config: dict[str, Any], device: str = "auto") -> None:
-        self._text: TextEmbedder = open_text_embedder(folder / "encoder")
+        self._text: TextEmbedder = open_text_embedder(folder / ENCODER)
         self._reader = PageReader(folder, config["pixels"], device)
         self._lexicon = self._reader.lexicon
         self._gist = GistMap(folder / config["gist"]) if config.get("gist") else None

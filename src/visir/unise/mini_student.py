@@ -25,10 +25,11 @@ from transformers import BertModel
 
 from visir.unise.clip import Fusion, LearnedFusion
 from visir.unise.export import MAX_TOKENS, SETTINGS, read_settings
+from visir.unise.onnx import ENCODER
 from visir.unise.reading import PageReader
 from visir.unise.wordpiece import WordPiece
 
-_READER, _ENCODER = "reader", "encoder"
+_READER = "reader"
 
 
 class ReadingEncoder(InputModule):
@@ -108,13 +109,13 @@ class ReadingEncoder(InputModule):
 
     def save(self, output_path: str, *_: Any, **__: Any) -> None:
         """Save the encoder as a BERT checkpoint, and the reader beside it."""
-        encoder, reader = Path(output_path, _ENCODER), Path(output_path, _READER)
+        encoder, reader = Path(output_path, ENCODER), Path(output_path, _READER)
         self.model.save_pretrained(encoder)
         for name in ("vocab.txt", *SETTINGS):
             if (self._encoder_folder / name).is_file():
                 (encoder / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(self._encoder_folder / name, encoder / name)
-        shutil.copytree(self._reader_folder, reader, ignore=shutil.ignore_patterns(_ENCODER), dirs_exist_ok=True)
+        shutil.copytree(self._reader_folder, reader, ignore=shutil.ignore_patterns(ENCODER), dirs_exist_ok=True)
         if self.mixer is not None:
             self.mixer.save(output_path)
 
@@ -122,7 +123,7 @@ class ReadingEncoder(InputModule):
     def load(cls, model_name_or_path: str, *_: Any, **__: Any) -> Self:
         """Load what `save` wrote."""
         folder = Path(model_name_or_path)
-        made = cls(folder / _ENCODER, folder / _READER, fusion="learned" if LearnedFusion.is_saved(folder) else "sum")
+        made = cls(folder / ENCODER, folder / _READER, fusion="learned" if LearnedFusion.is_saved(folder) else "sum")
         if made.mixer is not None:
             made.mixer.restore(folder)
         return made

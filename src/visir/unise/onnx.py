@@ -18,6 +18,9 @@ from visir.unise.wordpiece import WordPiece
 # Adding and normalising as one operation takes longer than the two: 27 ms a text of 256 tokens where 23.5 do.
 _SLOWER = ["SkipLayerNormFusion"]
 
+ENCODER = "encoder"
+"""Name of the folder of the text encoder in a folder of unise-mini."""
+
 
 class TextEmbedder:
     """The paper's first family of baselines: a page's words through a sentence encoder, int8.
