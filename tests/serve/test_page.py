@@ -217,6 +217,24 @@ def test_a_dropped_file_is_added_with_progress_found_and_deleted(page, tmp_path)
     expect(page.locator(".hit", has_text="zebra.pdf")).to_have_count(0)
 
 
+def test_a_list_that_comes_late_leaves_an_armed_delete_button_alone(page, client):
+    held = []
+    page.goto("/")
+    page.get_by_role("button", name="Documents").click()
+    button = page.locator("#documents .remove").first
+    expect(button).to_be_visible()
+    page.route("**/api/documents?*state=problem*", lambda route: held.append(route) if not held else route.continue_())
+    page.locator("#find").fill(" ")
+    page.wait_for_function("document.getElementById('find').value === ' '")
+    page.wait_for_timeout(500)
+    assert held
+    button.click()
+    expect(button).to_have_text("Take out?")
+    held[0].continue_()
+    page.wait_for_timeout(300)
+    expect(button).to_have_text("Take out?")
+
+
 def test_a_file_name_with_markup_is_only_text(chromium, tmp_path):
     name = "<img src=x onerror=document.title='owned'>.txt"
     (tmp_path / "files").mkdir()

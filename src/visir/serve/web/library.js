@@ -130,16 +130,21 @@ function doneLine(job) {
   return job.pages ? `${told} · ${plural(job.pages, "page")}` : told;
 }
 
+/** Whether somebody is about to delete: nothing moves under that hand, and what is to be shown waits a second. */
+function isBusyHand() {
+  if (!byId("library").querySelector(".sure")) return false;
+  clearTimeout(pause);
+  pause = setTimeout(list, 1000);
+  return true;
+}
+
 async function list(further = false) {
-  if (!further && byId("library").querySelector(".sure")) {
-    // Nothing moves under the hand of somebody who is about to delete.
-    clearTimeout(pause);
-    pause = setTimeout(list, 1000);
-    return;
-  }
+  if (!further && isBusyHand()) return;
   skip = further ? skip + LISTED : 0;
   try {
     const [found, problems, status] = await Promise.all([api.documents({ skip, count: LISTED, state: "searchable", name: byId("find").value.trim() }), api.documents({ state: "problem", count: 100 }), api.status()]);
+    // Asked again: the hand may have come while the answers were on their way.
+    if (!further && isBusyHand()) return;
     const rows = found.documents.map(documentRow);
     if (further) byId("documents").append(...rows);
     else byId("documents").replaceChildren(...rows);
