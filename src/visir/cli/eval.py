@@ -10,7 +10,7 @@ from visir.cli.common import JsonOption, missing_extra, print_json, say
 
 TaskOption = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="Only tasks whose names hold this; repeatable.")]
 CacheOption = Annotated[Path | None, typer.Option("--cache", metavar="FILE", help="Where vectors are kept (else your cache folder).")]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="Where models run that need torch: auto, cpu, cuda ….")]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="Where to run what can: auto, cpu, cuda, openvino ….")]
 
 
 def eval(

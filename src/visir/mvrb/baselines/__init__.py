@@ -7,7 +7,7 @@ from visir.errors import ModelError
 from visir.mvrb.baselines.controls import GreyPictures, Random
 from visir.mvrb.baselines.embedding import EmbeddingRetriever
 from visir.mvrb.baselines.kinds import is_late_interaction
-from visir.mvrb.baselines.ocr import EngineName
+from visir.mvrb.baselines.ocr import Engine, RapidOcr, Tesseract
 from visir.mvrb.baselines.regions import RegionRetriever
 from visir.mvrb.baselines.words import Bm25
 from visir.mvrb.cache import Cache
@@ -51,7 +51,7 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
             gives regions is measured as `visir search` uses it, its vector and its regions joined; behind its name ``:vector`` or
             ``:regions`` stands for the one or the other alone.
         cache: keeps vectors and texts.
-        device: where models run that need torch.
+        device: where to run what can run there, a model or RapidOCR; see `device_for`.
 
     Raises:
         ModelError: there is none of that name.
@@ -60,16 +60,19 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
         return Random()
     if name == "grey":
         return GreyPictures(cache)
-    engine: EngineName = "rapidocr" if name.startswith(_RAPIDOCR) else "tesseract"
     plain = name.removeprefix(_RAPIDOCR)
+
+    def engine() -> Engine:
+        return Tesseract() if plain == name else RapidOcr(device)
+
     if plain in ("ocr-bm25", "bm25"):
-        return Bm25(cache, engine)
+        return Bm25(cache, engine())
     if is_late_interaction(plain):
         try:
             from visir.mvrb.baselines.late import LateInteraction
         except ImportError as error:
             raise ModelError(f"the model {plain} runs in torch: pip install 'visir[train]' ({error})") from error
-        return LateInteraction.load(plain, cache, device)
+        return LateInteraction.load(plain, cache, device_for(plain, device))
     model, part = parted(plain)
     embedder = load_embedder(model, device_for(model, device))
     if plain != name and embedder.reads != "text":
@@ -78,4 +81,4 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
         raise ModelError(f"the model {model} gives one vector a page and no regions: leave out {part}")
     if isinstance(embedder, RegionEmbedder) and part != ":vector":
         return RegionRetriever(embedder, cache, part == ":regions")
-    return EmbeddingRetriever(embedder, cache, engine, part)
+    return EmbeddingRetriever(embedder, cache, engine() if embedder.reads == "text" else None, part)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from visir.mvrb.baselines.ocr import EngineName, OcrWords
+from visir.mvrb.baselines.ocr import Engine, OcrWords, Tesseract
 from visir.mvrb.cache import Cache, key_of
 from visir.mvrb.data import Row, TaskData
 from visir.mvrb.retriever import Progress
@@ -22,16 +22,21 @@ class EmbeddingRetriever:
     Args:
         embedder: the model.
         cache: keeps vectors by model, role, instruction and content.
-        engine: who reads pictures for a model that needs words.
+        engine: who reads pictures for a model that needs words; else tesseract.
         suffix: what the model is called by behind its name.
     """
 
-    def __init__(self, embedder: Embedder, cache: Cache, engine: EngineName = "tesseract", suffix: str = "") -> None:
+    def __init__(self, embedder: Embedder, cache: Cache, engine: Engine | None = None, suffix: str = "") -> None:
         self._embedder = embedder
         self._cache = cache
-        self._ocr = OcrWords(cache, engine) if embedder.reads == "text" else None
-        self.name = (f"{'ocr' if engine == 'tesseract' else engine}-{embedder.name}" if self._ocr else embedder.name) + suffix
-        self.revision = f"{embedder.revision}-{self._ocr.revision}" if self._ocr else embedder.revision
+        self._ocr: OcrWords | None = None
+        self.name = f"{embedder.name}{suffix}"
+        self.revision = embedder.revision
+        if embedder.reads == "text":
+            engine = engine or Tesseract()
+            self._ocr = OcrWords(cache, engine)
+            self.name = f"{engine.name}-{self.name}"
+            self.revision = f"{self.revision}-{engine.revision}"
 
     @property
     def computed(self) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,17 +15,16 @@ from visir.screenshot import Screenshot, clean_text
 from visir.unise.embedder import wanted_device
 from visir.unise.onnx import told_threads
 
-EngineName = Literal["tesseract", "rapidocr"]
-ENGINES: tuple[EngineName, ...] = ("tesseract", "rapidocr")
-
 
 class Engine(Protocol):
     """Reads the words on a picture.
 
     Attributes:
+        name: what baselines are called by that it reads for.
         revision: its name and version.
     """
 
+    name: str
     revision: str
 
     def read(self, screenshot: Screenshot) -> str:
@@ -39,6 +38,7 @@ class Tesseract:
         ModelError: it is not installed.
     """
 
+    name = "ocr"
     revision = "tesseract-eng"
 
     def __init__(self) -> None:
@@ -51,14 +51,19 @@ class Tesseract:
 
 
 class RapidOcr:
-    """RapidOCR: PP-OCR's detector and recogniser as its package carries them, in onnxruntime or, by ``VISIR_DEVICE``, in OpenVINO.
+    """RapidOCR: PP-OCR's detector and recogniser as its package carries them, in onnxruntime or in OpenVINO.
+
+    Args:
+        device: ``"openvino"`` for OpenVINO; ``"auto"`` is what ``VISIR_DEVICE`` says.
 
     Raises:
         ModelError: it, or OpenVINO, is not installed.
     """
 
-    def __init__(self) -> None:
-        self._in_openvino = wanted_device() == "openvino"
+    name = "rapidocr"
+
+    def __init__(self, device: str = "auto") -> None:
+        self._in_openvino = (wanted_device() if device == "auto" else device) == "openvino"
         try:
             import rapidocr  # noqa: F401
 
@@ -103,10 +108,9 @@ class OcrWords:
         engine: who reads.
     """
 
-    def __init__(self, cache: Cache, engine: EngineName = "tesseract") -> None:
+    def __init__(self, cache: Cache, engine: Engine) -> None:
         self._cache = cache
-        self._engine: Engine = Tesseract() if engine == "tesseract" else RapidOcr()
-        self.revision = self._engine.revision
+        self._engine = engine
 
     def read(self, rows: Sequence[Row], note: Callable[[int], None]) -> list[str]:
         """Return the words on the picture of every row; empty for rows without a picture.
@@ -116,7 +120,7 @@ class OcrWords:
             note: called with the number of pictures read so far.
         """
         positions = [position for position, row in enumerate(rows) if row.picture]
-        keys = [key_of(self.revision, rows[position].digest) for position in positions]
+        keys = [key_of(self._engine.revision, rows[position].digest) for position in positions]
 
         def compute(missing: list[int]) -> list[bytes]:
             texts = [self._engine.read(rows[positions[number]].screenshot()).encode() for number in missing]

@@ -6,7 +6,7 @@ import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
-from visir.mvrb.baselines.ocr import EngineName, OcrWords
+from visir.mvrb.baselines.ocr import Engine, OcrWords
 from visir.mvrb.cache import Cache
 from visir.mvrb.data import Row, TaskData
 from visir.mvrb.retriever import Progress
@@ -20,11 +20,11 @@ class Bm25:
         engine: who reads the pictures.
     """
 
-    def __init__(self, cache: Cache, engine: EngineName = "tesseract") -> None:
+    def __init__(self, cache: Cache, engine: Engine) -> None:
         self._cache = cache
         self._ocr = OcrWords(cache, engine)
-        self.name = f"{'ocr' if engine == 'tesseract' else engine}-bm25"
-        self.revision = f"{bm25s.__version__}-{self._ocr.revision}"
+        self.name = f"{engine.name}-bm25"
+        self.revision = f"{bm25s.__version__}-{engine.revision}"
 
     @property
     def computed(self) -> int:
