@@ -61,7 +61,8 @@ def _words(text: str) -> Iterator[str]:
         else:
             letters.append(letter)
     for chunk in "".join(letters).split():
-        plain = without_accents(chunk.lower())
+        # Letter by letter, as the original does it: at the end of a word Python makes a sigma of another form.
+        plain = without_accents(chunk.replace("Σ", "σ").lower())
         start = 0
         for position, letter in enumerate(plain):
             if _is_punctuation(letter):
