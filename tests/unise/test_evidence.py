@@ -11,15 +11,16 @@ CURVES = Calibration(text=(0.4, 0.1), picture=(0.7, 0.1), both=(0.5, 0.1))
 SHARES = st.floats(0, 1, width=32)
 
 
-def proves(query, cosine, **choices):
-    return float(meaning(np.float32([cosine]), query, CURVES, **choices)[0])
+def proves(query, cosine, *typed):
+    return float(meaning(np.float32([cosine]), query, CURVES, *(np.float32(shares) for shares in typed))[0])
 
 
-def test_the_meaning_of_words_alone_proves_less_where_they_are_looked_for():
+def test_meaning_proves_the_less_the_more_the_words_that_ask_prove_of_any_page():
     picture = Screenshot(b"")
-    assert proves(Query("rain"), 0.4) == pytest.approx(0.35)
-    assert proves(Query("rain"), 0.4, words=False) == pytest.approx(0.5)
-    assert proves(Query("rain", picture), 0.5) == pytest.approx(0.5)
+    assert proves(Query("rain"), 0.4) == proves(Query("rain"), 0.4, [0, 0]) == proves(Query("rain"), 0.4, []) == pytest.approx(0.5)
+    assert proves(Query("rain"), 0.4, [0.1, 0.5]) == pytest.approx(0.45)
+    assert proves(Query("rain"), 0.4, [1, 0]) == pytest.approx(0.3)
+    assert proves(Query("rain", picture), 0.5, [1]) == pytest.approx(0.5)
     assert proves(Query(image=picture), 0.7) == pytest.approx(0.5)
 
 

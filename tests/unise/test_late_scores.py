@@ -28,7 +28,8 @@ def test_texts_are_scored_as_one_page_after_the_other_is(model, shelf):
     for query, row, found in zip(queries, cosines, scores, strict=True):
         asked = model.encode_query_regions(query)
         chances = np.array([asked.match(Regions.unpack(page))[0] for page in shelf[1]], np.float32)
-        wanted = evidence.join(evidence.words(chances, chances), evidence.meaning(row, query, model.calibration))
+        typed = evidence.words(chances, chances)
+        wanted = evidence.join(typed, evidence.meaning(row, query, model.calibration, typed))
         assert found == pytest.approx(wanted, abs=1e-5)
 
 

@@ -28,7 +28,7 @@ def ask(
     count: CountOption = 10,
     where: WhereOption = "",
     exact_words: WordsOption = True,
-    min_score: MinScoreOption = 15,
+    min_score: MinScoreOption = 20,
     output: OutputOption = None,
     index: IndexOption = None,
     model: ModelOption = "",

@@ -37,7 +37,7 @@ def search(
     count: CountOption = 10,
     where: WhereOption = "",
     exact_words: WordsOption = True,
-    min_score: MinScoreOption = 15,
+    min_score: MinScoreOption = 20,
     output: OutputOption = None,
     index: IndexOption = None,
     as_json: JsonOption = False,

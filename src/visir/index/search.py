@@ -140,9 +140,9 @@ def _like_picture(candidates: Sequence[_Candidate], embedder: RegionEmbedder, qu
 
 
 def _by_meaning_and_words(candidates: Sequence[_Candidate], embedder: Embedder, query: Query, tokens: Sequence[str]) -> Floats:
-    meant = evidence.meaning(_cosines(candidates), query, embedder.calibration, bool(tokens))
+    cosines = _cosines(candidates)
     if not tokens:
-        return meant
+        return evidence.meaning(cosines, query, embedder.calibration)
     on_page = [set(tokens_of(row.text)).union(tokens_of(row.title)) if row.relevance else set[str]() for row in candidates]
     covered = np.array([coverage(tokens, words) for words in on_page], np.float32)
     typed = evidence.words(covered, np.array([row.relevance for row in candidates], np.float32))
@@ -155,7 +155,7 @@ def _by_meaning_and_words(candidates: Sequence[_Candidate], embedder: Embedder, 
             embedder.encode_query_regions(Query(" ".join(tokens))), read, [Regions.unpack(row.columns["regions"]) for row in read]
         )
         typed = np.maximum(typed, evidence.words(chances, chances))
-    return evidence.join(typed, meant)
+    return evidence.join(typed, evidence.meaning(cosines, query, embedder.calibration, typed))
 
 
 def _cosines(candidates: Sequence[_Candidate]) -> Floats:

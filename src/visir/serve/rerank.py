@@ -24,7 +24,7 @@ def weigh(embedder: Embedder, query: Query, documents: Sequence[Screenshot | str
     """
     cosines = embedder.similarity(embedder.encode_query([query]), embed(embedder, documents))
     if not isinstance(embedder, RegionEmbedder):
-        return _rounded(evidence.meaning(cosines[0], query, embedder.calibration, words=False))
+        return _rounded(evidence.meaning(cosines[0], query, embedder.calibration))
     shown = [_with_words(document) if isinstance(document, str) else document for document in documents]
     pages = [regions.pack() for regions in embedder.encode_regions(shown)]
     if query.image is None:

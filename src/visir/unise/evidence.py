@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from visir.screenshot import Query
 from visir.unise.embedder import Calibration
 
-# The most that meaning proves where words are looked for too.
-_MEANT = 0.7
+# Where some page has all the words that were typed, meaning proves so much less: who types them mostly means them.
+_TYPED = 0.4
 # So many words of a picture are enough to go by.
 _ENOUGH = 8
 # What is seen on both pictures counts so much, what both mean the rest.
@@ -19,19 +19,21 @@ _SEEN = 0.4
 _TURNED = 1.0
 
 
-def meaning(cosines: NDArray[np.float32], query: Query, calibration: Calibration, words: bool = True) -> NDArray[np.float32]:
+def meaning(
+    cosines: NDArray[np.float32], query: Query, calibration: Calibration, typed: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Return what cosines of a query with pages prove, 0 to 1, same shape.
 
     Args:
         cosines: of any shape.
         query: whose cosines they are.
         calibration: the model's.
-        words: whether the query's words are looked for too. If it has nothing else, its meaning then proves the less: who types words
-            mostly means these words.
+        typed: what the query's words prove of the same pages, if they are looked for. The more they prove of any page, the less the
+            meaning does of each: words that are found somewhere were mostly meant, those that are found nowhere were a description.
     """
     middle, width = calibration.curve(query)
-    most = _MEANT if words and query.image is None else 1.0
-    return np.asarray(most / (1.0 + np.exp((middle - cosines) / width)), np.float32)
+    found = typed.max(initial=0) if typed is not None and query.image is None else 0
+    return np.asarray((1 - _TYPED * found**2) / (1.0 + np.exp((middle - cosines) / width)), np.float32)
 
 
 def words(share: NDArray[np.float32], best: NDArray[np.float32]) -> NDArray[np.float32]:

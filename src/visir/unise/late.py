@@ -23,8 +23,9 @@ def score_texts(embedder: RegionEmbedder, queries: Sequence[Query], pages: Seque
         cosines: (queries, pages) of their vectors.
     """
     chances = present([embedder.encode_query_regions(query) for query in queries], pages)
-    meant = [evidence.meaning(row, query, embedder.calibration) for row, query in zip(cosines, queries, strict=True)]
-    return evidence.join(evidence.words(chances, chances), np.array(meant, np.float32).reshape(chances.shape))
+    typed = evidence.words(chances, chances)
+    meant = [evidence.meaning(row, query, embedder.calibration, words) for row, query, words in zip(cosines, queries, typed, strict=True)]
+    return evidence.join(typed, np.array(meant, np.float32).reshape(chances.shape))
 
 
 def score_pictures(

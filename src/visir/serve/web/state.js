@@ -2,7 +2,7 @@
 // A picture that was pasted or dropped has no address; it is kept with the entry of the browser's history.
 
 /** Scores below this are marked as weak. */
-export const WEAK = 20;
+export const WEAK = 28;
 const EMPTY = { q: "", like: null, picture: null, types: [], language: "", after: "", before: "", name: "", exact: true, weak: false };
 
 export const state = { ...EMPTY, open: null };
@@ -85,7 +85,7 @@ export function requestOf(skip, count) {
 
 /** A picture alone asks for what is nearest, however far that is. */
 export function leastScore() {
-  return state.weak || !state.q.trim() ? 0 : 15;
+  return state.weak || !state.q.trim() ? 0 : 20;
 }
 
 /** The server leaves a day out that people mean to include. */
