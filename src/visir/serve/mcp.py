@@ -94,7 +94,7 @@ class Tools:
         name: Annotated[str, Field(description="Only documents whose path or title holds this.")] = "",
         count: Annotated[int, Field(ge=1, le=50)] = 8,
     ) -> Found:
-        """Find pages by words, by likeness to a page, or by both together. Scores go from 0 to 100; below 20 is weak."""
+        """Find pages by words, by likeness to a page, or by both together. Scores go from 0 to 100; below 30 is weak."""
         like = Like(uri=like_document, page=like_page, box=_box(like_part)) if like_document else None
         request = SearchRequest(text=query, like=like, filters=Filters(types=types or [], name=name), count=count)
         answer = await self._searches.run(partial(self._library.search, request))

@@ -147,7 +147,7 @@ function nothing() {
 function cards(hits, before = null) {
   return hits.flatMap((hit) => {
     const begins = isWeak(hit) && !(before && isWeak(before));
-    const line = begins ? [make("span", { class: "rest", "aria-hidden": "true" }), make("p", { class: "weaker" }, before ? "Weaker: a score below 28" : "Nothing fits well. The nearest, with scores below 28:")] : [];
+    const line = begins ? [make("span", { class: "rest", "aria-hidden": "true" }), make("p", { class: "weaker" }, before ? `Weaker: a score below ${WEAK}` : `Nothing fits well. The nearest, with scores below ${WEAK}:`)] : [];
     before = hit;
     shown.set(keyOf(hit), hit);
     return [...line, card(hit)];

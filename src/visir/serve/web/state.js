@@ -2,7 +2,7 @@
 // A picture that was pasted or dropped has no address; it is kept with the entry of the browser's history.
 
 /** Scores below this are marked as weak. */
-export const WEAK = 28;
+export const WEAK = 30;
 const EMPTY = { q: "", like: null, picture: null, types: [], language: "", after: "", before: "", name: "", exact: true, weak: false };
 
 export const state = { ...EMPTY, open: null };
