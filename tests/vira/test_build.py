@@ -15,10 +15,11 @@ from visir.vira.build import build
 from visir.vira.camera import Camera
 from visir.vira.capturing import as_row
 from visir.vira.config import Config, read_config
-from visir.vira.dataset import KINDS, Dataset, write_images
+from visir.vira.dataset import KINDS, Dataset, Row, write_images, write_rows
 from visir.vira.domains.products import Products
 from visir.vira.leaks import Guard
 from visir.vira.mining import THUMBNAIL, Table
+from visir.vira.negatives import mine
 
 PAGES = {"charts": 8, "documents": 8, "encyclopedia": 12, "products": 9}
 
@@ -90,6 +91,16 @@ def test_mined_rows_are_not_mined_again(made, corpora, dev):
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*.parquet")}
     assert build(folder, Config(PAGES, corpora.folder, avoid=dev, batch=3), lambda _: None) == counts
     assert before == {path: path.stat().st_mtime_ns for path in folder.glob("*/*.parquet")}
+
+
+def test_two_processes_mine_what_one_does(made, tmp_path):
+    place = shutil.copytree(made[0], tmp_path / "set")
+    before = {path: pq.read_table(path).to_pylist() for path in sorted(place.glob("rows/*.parquet"))}
+    for path, rows in before.items():
+        write_rows(path, [Row(**{**row, "negatives": ()}) for row in rows], {})
+    counts = mine(place, Config(PAGES), lambda _: None, workers=2)
+    assert {path: pq.read_table(path).to_pylist() for path in before} == before
+    assert counts["negatives: mined"] == sum(len(row["negatives"]) for rows in before.values() for row in rows) > 50
 
 
 def test_scans_are_counted_and_words_go_along(made, corpora, tmp_path):

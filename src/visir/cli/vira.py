@@ -43,7 +43,7 @@ def build(
     from_index: Annotated[bool, typer.Option("--from-index", help="Take the pages of an index; it needs no recipe.")] = False,
     index: IndexOption = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Say what the recipe's language model would cost, and stop.")] = False,
-    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes that capture pages.")] = 1,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes that capture pages, and that mine.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Build training data: pages, captions, questions, hard negatives, a data card.

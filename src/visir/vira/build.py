@@ -25,7 +25,7 @@ def build(folder: Path, config: Config, say: Callable[[str], None], workers: int
         folder: of the set.
         config: its recipe.
         say: told how far it is.
-        workers: processes that capture pages.
+        workers: processes that capture pages, and that mine.
         ask: without it the build stops before a language model is asked, and says what that would cost.
 
     Returns:
@@ -48,7 +48,7 @@ def build(folder: Path, config: Config, say: Callable[[str], None], workers: int
         counts.update(write(folder, config, config.writer, say, near()))
     counts.update(_pair(folder, config, say, near))
     if config.negatives:
-        counts.update(mine(folder, config, say))
+        counts.update(mine(folder, config, say, workers))
     told = dict(sorted(counts.items()))
     (folder / "counts.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
     write_card(folder, config, told)

@@ -1,10 +1,14 @@
 """Mine hard negatives: pages whose text or whose look is near what is right, guarded against those that are right too."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain, groupby, islice
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -25,13 +29,14 @@ Near = list[tuple[str, float]]
 """Ids of pages with their cosines, nearest first."""
 
 
-def mine(folder: Path, config: Config, say: Callable[[str], None]) -> Counter[str]:
+def mine(folder: Path, config: Config, say: Callable[[str], None], workers: int = 1) -> Counter[str]:
     """Write hard negatives into the rows of a set; shards that have theirs are left alone.
 
     Args:
         folder: of the set; its pictures and rows are there.
         config: how many, among which ranks, by which margin, with which embedders.
         say: told how far it is.
+        workers: processes.
 
     Returns:
         How many negatives were kept, and how many candidates each guard turned away before there were enough.
@@ -41,19 +46,44 @@ def mine(folder: Path, config: Config, say: Callable[[str], None]) -> Counter[st
     table.fill(say)
     shards = sorted(path for kind in KINDS for path in (folder / "rows").glob(f"{kind}-*.parquet"))
     asked = _asked(shards)
-    for number, path in enumerate(shards, 1):
-        facts = read_facts(path)
-        if "negatives" not in facts:
-            rows = [Row(**row) for row in pq.read_table(path).to_pylist()]
-            miner = _Answers(table, rows, config) if rows[0].answer else _Pages(table, config, asked)
-            domains = [list(some) for _, some in groupby(rows, lambda row: row.domain)]
-            batches = [some[start : start + _BATCH] for some in domains for start in range(0, len(some), _BATCH)]
-            mined = [row for batch in batches for row in miner.mine(batch)]
-            facts["negatives"] = dict(miner.counts)
-            write_rows(path, mined, facts)
-        counts.update({f"negatives: {reason}": count for reason, count in facts["negatives"].items()})
-        say(f"negatives of {number:,} of {len(shards):,} shards of rows")
+    with ExitStack() as exit:
+        found: Iterable[dict[str, int]]
+        if workers == 1:
+            found = (_mined(path, table, config, asked) for path in shards)
+        else:
+            pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (folder, config, asked))
+            exit.callback(pool.shutdown, cancel_futures=True)
+            found = pool.map(_mined_there, shards)
+        for number, negatives in enumerate(found, 1):
+            counts.update({f"negatives: {reason}": count for reason, count in negatives.items()})
+            say(f"negatives of {number:,} of {len(shards):,} shards of rows")
     return counts
+
+
+_tools: dict[str, Any] = {}
+
+
+def _start(folder: Path, config: Config, asked: dict[str, set[str]]) -> None:
+    _tools.update(table=Table(folder, config.embedder, config.look), config=config, asked=asked)
+
+
+def _mined_there(path: Path) -> dict[str, int]:
+    return _mined(path, **_tools)
+
+
+def _mined(path: Path, table: Table, config: Config, asked: dict[str, set[str]]) -> dict[str, int]:
+    """Write hard negatives into a shard of rows, unless it has them, and return what was kept and what turned away."""
+    facts = read_facts(path)
+    if "negatives" not in facts:
+        rows = [Row(**row) for row in pq.read_table(path).to_pylist()]
+        miner = _Answers(table, rows, config) if rows[0].answer else _Pages(table, config, asked)
+        domains = [list(some) for _, some in groupby(rows, lambda row: row.domain)]
+        batches = [some[start : start + _BATCH] for some in domains for start in range(0, len(some), _BATCH)]
+        mined = [row for batch in batches for row in miner.mine(batch)]
+        facts["negatives"] = dict(miner.counts)
+        write_rows(path, mined, facts)
+    negatives: dict[str, int] = facts["negatives"]
+    return negatives
 
 
 def _asked(shards: list[Path]) -> dict[str, set[str]]:
