@@ -17,7 +17,7 @@ from visir.cli.common import (
     progress_on_stderr,
     say,
 )
-from visir.cli.search import CountOption, ImageOption, MinScoreOption, OutputOption, WhereOption, WordsOption, make_query, show
+from visir.cli.search import LEAST_SCORE, CountOption, ImageOption, MinScoreOption, OutputOption, WhereOption, WordsOption, make_query, show
 from visir.errors import QueryError
 
 
@@ -28,7 +28,7 @@ def ask(
     count: CountOption = 10,
     where: WhereOption = "",
     exact_words: WordsOption = True,
-    min_score: MinScoreOption = 20,
+    min_score: MinScoreOption = LEAST_SCORE,
     output: OutputOption = None,
     index: IndexOption = None,
     model: ModelOption = "",

@@ -26,6 +26,7 @@ WhereOption = Annotated[
 ]
 WordsOption = Annotated[bool, typer.Option("--words/--no-words", help="Also look for the exact words of the query.")]
 MinScoreOption = Annotated[float, typer.Option("--min-score", metavar="0..100", min=0, max=100, help="Leave out hits below this score.")]
+LEAST_SCORE = 20
 OutputOption = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="DIR", help="Save the hits' pictures there, with the words marked.")
 ]
@@ -37,7 +38,7 @@ def search(
     count: CountOption = 10,
     where: WhereOption = "",
     exact_words: WordsOption = True,
-    min_score: MinScoreOption = 20,
+    min_score: MinScoreOption = LEAST_SCORE,
     output: OutputOption = None,
     index: IndexOption = None,
     as_json: JsonOption = False,

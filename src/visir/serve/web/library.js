@@ -130,8 +130,8 @@ function doneLine(job) {
   return job.pages ? `${told} · ${plural(job.pages, "page")}` : told;
 }
 
-/** Whether somebody is about to delete: nothing moves under that hand, and what is to be shown waits a second. */
-function isBusyHand() {
+/** Put the list off for a second if somebody is about to delete, for nothing moves under that hand; says whether it did. */
+function putOff() {
   if (!byId("library").querySelector(".sure")) return false;
   clearTimeout(pause);
   pause = setTimeout(list, 1000);
@@ -139,12 +139,12 @@ function isBusyHand() {
 }
 
 async function list(further = false) {
-  if (!further && isBusyHand()) return;
+  if (!further && putOff()) return;
   skip = further ? skip + LISTED : 0;
   try {
     const [found, problems, status] = await Promise.all([api.documents({ skip, count: LISTED, state: "searchable", name: byId("find").value.trim() }), api.documents({ state: "problem", count: 100 }), api.status()]);
     // Asked again: the hand may have come while the answers were on their way.
-    if (!further && isBusyHand()) return;
+    if (!further && putOff()) return;
     const rows = found.documents.map(documentRow);
     if (further) byId("documents").append(...rows);
     else byId("documents").replaceChildren(...rows);
