@@ -45,6 +45,16 @@ def test_the_shipped_encoder_is_near_the_original():
     assert np.abs(vectors @ vectors.T - expected @ expected.T).max() < 0.02
 
 
+def test_files_do_not_tell_where_they_were_made():
+    graphs, settings = list(WEIGHTS.rglob("*.onnx")), list(WEIGHTS.rglob("*.json"))
+    assert len(graphs) == 3
+    assert len(settings) == 3
+    for path in graphs:
+        assert b'File "' not in path.read_bytes()
+    for path in settings:
+        assert '"/' not in path.read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # what torch warns of inside its own exporter
 def test_the_export_script_makes_the_shipped_file(tmp_path):

@@ -45,9 +45,11 @@ def export_encoder(run: Path, folder: Path) -> Gate:
         raise ModelError(f"{run}: trained no text encoder; its recipe needs model.encoder")
     if facts["made"].get("fusion", {}).get("kept") == "learned":
         raise ModelError(f"{run}: joins pictures and texts by a learned fusion, which unise-mini has no place for; train with fusion = sum")
+    # Of a folder, its name: where it lay is nobody's business.
+    name = recipe["model"]["encoder"] = Path(recipe["model"]["encoder"]).name
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{ENCODER}-") as scratch:
         with hushed():
-            export_text_encoder(run / "model" / ENCODER, Path(scratch), Path(recipe["model"]["encoder"]).name)
+            export_text_encoder(run / "model" / ENCODER, Path(scratch), name)
         gate = _compare(run, recipe["data"], Path(scratch))
         if not gate.passed:
             raise ModelError(f"{run}: its encoder was not exported, for in 8 bits it strays too far from the trained one: {gate}")

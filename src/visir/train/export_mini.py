@@ -30,6 +30,7 @@ from visir.train.checkpoint import load_split
 from visir.train.command import run_on_folders
 from visir.train.reading_eval import load_model
 from visir.unise.embedder import WEIGHTS
+from visir.unise.export import write_graph
 from visir.unise.mini import MiniTower, to_input
 from visir.unise.onnx import ENCODER, open_session
 from visir.unise.words import fold_word
@@ -94,18 +95,17 @@ def export_tower(tower: MiniTower, pack: Pack, target: Path) -> None:
     fold_norms(tower)
     reader = _Reader(tower).eval()
     high, wide = torch.export.Dim("high", min=2, max=256), torch.export.Dim("wide", min=2, max=256)
-    with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
-        program: Any = torch.onnx.export(
+    with tempfile.TemporaryDirectory() as scratch:
+        exact, ready, small = (Path(scratch, f"{name}.onnx") for name in ("exact", "ready", "small"))
+        write_graph(
             reader,
             (torch.zeros(1, 320, 256, 3, dtype=torch.uint8),),
-            dynamo=True,
+            exact,
             dynamic_shapes={"image": {1: 32 * high, 2: 32 * wide}},
             input_names=["image"],
             output_names=list(_MAPS),
             opset_version=_OPSET,
         )
-        exact, ready, small = (Path(scratch, f"{name}.onnx") for name in ("exact", "ready", "small"))
-        program.save(exact)
         quant_pre_process(exact, ready, skip_symbolic_shape=True)
 
         class Pages(CalibrationDataReader):  # type: ignore[misc]

@@ -45,18 +45,17 @@ def export_text_encoder(model: Path, folder: Path, name: str) -> None:
     ids = torch.randint(5, 1000, (2, 16))
     texts = {0: torch.export.Dim("batch", min=1, max=4096), 1: torch.export.Dim("length", min=2, max=512)}
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
-        program: Any = torch.onnx.export(
-            _pooled(encoder, first).eval(),
+    with tempfile.TemporaryDirectory() as scratch:
+        exact = Path(scratch, "model.onnx")
+        write_graph(
+            _pooled(encoder, first),
             (ids, torch.ones_like(ids)),
-            dynamo=True,
+            exact,
             dynamic_shapes=(texts, texts),
             input_names=["input_ids", "attention_mask"],
             output_names=["vector"],
             opset_version=_OPSET,
         )
-        exact = Path(scratch, "model.onnx")
-        program.save(exact)
         sensitive = _sensitive_products(exact, encoder.config.intermediate_size)
         quantize_dynamic(
             exact,
@@ -78,6 +77,30 @@ def export_text_encoder(model: Path, folder: Path, name: str) -> None:
         "calibration": {"text": (0.4, 0.08), "picture": (0.65, 0.08), "both": (0.5, 0.09)},
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def write_graph(module: Any, inputs: tuple[Any, ...], path: Path, **how: Any) -> None:
+    """Write a module of torch as ONNX.
+
+    The exporter notes beside each operation the lines of code it came from, with folders of the machine that it ran on: these are left out.
+
+    Args:
+        module: what is exported, in evaluation mode when it returns.
+        inputs: an example of what it takes.
+        path: the file.
+        how: further arguments of `torch.onnx.export`.
+    """
+    import onnx
+    import torch
+
+    with torch.no_grad():
+        program: Any = torch.onnx.export(module.eval(), inputs, dynamo=True, verbose=False, **how)
+    model = program.model_proto
+    for part in (model.graph, *model.functions):
+        for entry in (part, *part.node, *part.value_info, *getattr(part, "input", ()), *getattr(part, "output", ())):
+            if not isinstance(entry, str):
+                entry.ClearField("metadata_props")
+    onnx.save(model, path)
 
 
 def _sensitive_products(path: Path, wide: int) -> list[str]:

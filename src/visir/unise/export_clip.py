@@ -18,6 +18,7 @@ from visir.errors import ModelError
 from visir.screenshot import Query, Screenshot
 from visir.unise.clip import ComposedTransformer
 from visir.unise.embedder import Embedder, Vectors, load_embedder
+from visir.unise.export import write_graph
 from visir.unise.mllm import get_pixels
 from visir.unise.sentence import SentenceEmbedder
 from visir.version import code_version
@@ -160,13 +161,11 @@ def _write(towers: ComposedTransformer, folder: Path, precision: str) -> None:
 
 def _write_graph(module: nn.Module, inputs: dict[str, Tensor], dynamic: dict[str, Any], path: Path, precision: str) -> None:
     shapes = [dynamic.get(name, {}) for name in inputs]
-    with torch.no_grad():
-        program: Any = torch.onnx.export(
-            module.eval(), tuple(inputs.values()), dynamo=True, input_names=list(inputs), output_names=["vector"], opset_version=_OPSET,
-            verbose=False, dynamic_shapes=(tuple(shapes),) if isinstance(module, _Tower) else tuple(shapes),
-        )  # fmt: skip
     exact = path.with_suffix(".exact")
-    program.save(exact)
+    write_graph(
+        module, tuple(inputs.values()), exact, input_names=list(inputs), output_names=["vector"], opset_version=_OPSET,
+        dynamic_shapes=(tuple(shapes),) if isinstance(module, _Tower) else tuple(shapes),
+    )  # fmt: skip
     if precision == "int8":
         quantize_dynamic(exact, path, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul", "Gemm"])
         exact.unlink()
