@@ -147,7 +147,7 @@ def test_the_encoder_that_training_starts_from_is_the_one_in_its_package(tmp_pat
     export_text_encoder(folder, tmp_path / "exported", BGE)
     exported = open_text_embedder(tmp_path / "exported")
     for text in ("Annual rainfall in coastal towns", "swan " * 300):
-        ids = np.array([tokens.sentence("Represent this sentence for searching relevant passages: " + text, 256)])
+        ids = np.array([tokens.sentences("Represent this sentence for searching relevant passages: " + text, 256)[0]])
         given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         first = session.run(None, given)[0][0, 0]
         [ours] = exported.encode_query([text])

@@ -85,6 +85,28 @@ def test_tokens_are_those_of_the_original(text):
     assert ours(text) == original_tokens(text, add_special_tokens=False)["input_ids"]
 
 
+@given(st.text(ASSIGNED, max_size=300), st.integers(3, 20), st.integers(1, 4))
+def test_pieces_hold_a_text_from_its_beginning(text, most, count):
+    pieces = ours.sentences(text, most, count)
+    assert all(piece[0] == ours.start and piece[-1] == ours.end and len(piece) <= most for piece in pieces)
+    held = [number for piece in pieces for number in piece[1:-1]]
+    # A text is cut by its characters, too, before it is cut into tokens.
+    assert held == ours(text[: 20 * most * count])[: (most - 2) * count]
+    assert all(len(piece) > 2 for piece in pieces) or not held
+
+
+def test_a_page_is_found_by_what_its_last_lines_say():
+    embedder = load_embedder("unise-mini")
+    opening = "The parish council met on Monday and talked about the new bus shelter at the corner of Mill Lane. " * 50
+    ending = "Penguins breed on the ice of Antarctica, where males keep the eggs warm through the winter."
+    with_it, without = embedder.encode_document([f"{opening}{ending}", opening])
+    asked = embedder.encode_query(["birds at the south pole"])[0]
+    assert asked @ with_it > asked @ without + 0.01
+    # The opening weighs more than the end.
+    about = embedder.encode_query(["local politics"])[0]
+    assert about @ with_it > asked @ with_it
+
+
 def test_a_picture_and_a_text_add_up_and_a_picture_without_words_is_refused():
     embedder = load_embedder("text")
     picture = Screenshot(b"", text="annual rainfall")

@@ -6,6 +6,7 @@ Written is the folder ``encoder``, see `visir.unise.export`; and in ``config.jso
 anything is written, the 8-bit encoder and the trained one in 32 bits embed the same pairs, and must agree.
 """
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -25,6 +26,8 @@ from visir.unise.sentence import SentenceEmbedder
 
 # Pairs of each kind and split that the gate asks: enough that single ones do not decide.
 _ASKED = 1000
+# As many tokens as BERT has places for, and so many pieces of a page that says more: some 1,500 words, more than a printed page holds.
+_TOKENS, _PIECES = 512, 4
 
 
 def export_encoder(run: Path, folder: Path) -> Gate:
@@ -53,6 +56,7 @@ def export_encoder(run: Path, folder: Path) -> Gate:
         gate = _compare(run, recipe["data"], Path(scratch))
         if not gate.passed:
             raise ModelError(f"{run}: its encoder was not exported, for in 8 bits it strays too far from the trained one: {gate}")
+        _see_whole_pages(Path(scratch))
         shutil.rmtree(folder / ENCODER, ignore_errors=True)
         shutil.copytree(scratch, folder / ENCODER)
     # What gists add to a page's vector was learnt beside the encoder that was here before.
@@ -70,6 +74,15 @@ def _compare(run: Path, data: dict[str, Any], exported: Path) -> Gate:
     sets = [pairs for source in data["sources"] for split in ("held", "train") for pairs in open_source(source, split, left)]
     items, pages = gate_items([pairs for pairs in sets if pairs.kind != "sq2s"], _ASKED)
     return compare(trained, open_text_embedder(exported), items, [reader.read(page.image) for page in pages])
+
+
+def _see_whole_pages(encoder: Path) -> None:
+    """Let an encoder that was trained, and compared, on the openings of pages embed all that they say: that finds more (docs/log.md)."""
+    path = encoder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    made = hashlib.blake2b((encoder / "model.onnx").read_bytes(), digest_size=8).hexdigest()
+    config |= {"max_tokens": _TOKENS, "pieces": _PIECES, "revision": f"{made}-{_TOKENS}x{_PIECES}"}
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class ReadingEncoder(InputModule):
         return made
 
     def _encode(self, part: str | Image.Image, prompt: str) -> list[int]:
-        return self._tokens.sentence(prompt + part if isinstance(part, str) else self.read(part), MAX_TOKENS)
+        return self._tokens.sentences(prompt + part if isinstance(part, str) else self.read(part), MAX_TOKENS)[0]
 
     def read(self, picture: Image.Image) -> str:
         """Return the words on a picture, in reading order."""

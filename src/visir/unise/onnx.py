@@ -25,8 +25,9 @@ ENCODER = "encoder"
 class TextEmbedder:
     """The paper's first family of baselines: a page's words through a sentence encoder, int8.
 
-    A page is its title and its first `max_tokens` tokens. A picture in a query counts by the words that capture found
-    on it, and adds to the query's text as the paper composes queries: the sum of both vectors.
+    A page is its title and its first ``max_tokens`` tokens; with ``pieces`` in the configuration, up to so many pieces of that
+    length, of which the first weighs most. A picture in a query counts by the words that capture found on it, and adds to the
+    query's text as the paper composes queries: the sum of both vectors.
 
     Args:
         folder: holds ``model.onnx`` and ``vocab.txt``, as written by `visir.unise.export`.
@@ -41,6 +42,7 @@ class TextEmbedder:
         self.dim: int = config["dim"]
         self.calibration = Calibration(**config["calibration"])
         self._max_tokens: int = config["max_tokens"]
+        self._pieces: int = config.get("pieces", 1)
         self._prompt: str = config.get("prompt", "")
         self._tokens = WordPiece(folder / "vocab.txt")
         # One thread a text: threads that share a text of twelve words wait for one another, those with texts of their own do not.
@@ -87,10 +89,14 @@ class TextEmbedder:
         return np.stack(rows) if rows else np.zeros((0, self.dim), np.float32)
 
     def _vector(self, text: str) -> Vectors:
-        ids = np.array([self._tokens.sentence(text, self._max_tokens)], np.int64)
-        # One by one: activations are quantised over the whole input, so a text's vector would depend on its neighbours.
-        found = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
-        return np.asarray(found, np.float32)
+        vector = np.zeros(self.dim, np.float32)
+        for number, piece in enumerate(self._tokens.sentences(text, self._max_tokens, self._pieces)):
+            ids = np.array([piece], np.int64)
+            # One by one: activations are quantised over the whole input, so a text's vector would depend on its neighbours.
+            found = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+            # A title and an opening say more of what a page is about than its last lines do.
+            vector += found * len(piece) / (1 + number)
+        return normalise(vector)
 
 
 def open_text_embedder(folder: Path) -> TextEmbedder:

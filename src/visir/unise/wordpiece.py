@@ -27,10 +27,16 @@ class WordPiece:
         """Return the ids of the text's tokens, without start and end."""
         return [number for word in _words(text) for number in self._pieces(word)]
 
-    def sentence(self, text: str, most: int) -> list[int]:
-        """Return the ids of at most ``most`` tokens, start and end among them: a text as a sentence encoder takes it."""
+    def sentences(self, text: str, most: int, count: int = 1) -> list[list[int]]:
+        """Cut a text into at most ``count`` pieces of at most ``most`` tokens, as a sentence encoder takes them.
+
+        Returns:
+            the ids of each piece, start and end among them; of an empty text one piece of these two.
+        """
+        room = most - 2
         # Characters bound the work: no vocabulary makes a token out of more than some twenty.
-        return [self.start, *self(text[: 20 * most])[: most - 2], self.end]
+        ids = self(text[: 20 * most * count])[: room * count]
+        return [[self.start, *ids[place : place + room], self.end] for place in range(0, max(len(ids), 1), room)]
 
     def _cut(self, word: str) -> tuple[int, ...]:
         if len(word) > _MAX_WORD:
