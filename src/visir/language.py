@@ -6,7 +6,8 @@ from collections import Counter
 
 _SMALL_WORDS = {
     "en": "the of and to in is for that with are this be on as by it or from an you can not which "
-    "how what where when who why do does did i my we was were has have will would should there",
+    "how what where when who why do does did i my we was were has have will would should there "
+    "at its into about if but they their",
     "de": "der die und das ist nicht mit den ein eine auf für von dem werden sich auch es wird im zu wie was wo wann wer warum ich",
     "fr": "le la les des et est une pour que dans vous pas sur avec qui par ce du au sont être ou comment quand où je",
     "es": "el la los las de que y en un una es para con por se del no su como al más lo",

@@ -52,6 +52,14 @@ def test_a_minimum_score_cuts_and_nonsense_finds_nothing(index):
     assert names(index.search("crust crackle", min_score=60)) == [("bread", 2)]
 
 
+def test_small_words_of_a_query_are_not_marked(tmp_path, open_index):
+    (tmp_path / "minutes.txt").write_text("Penguins met at the corner of Mill Lane and talked about it at length.")
+    index = open_index()
+    index.add(tmp_path / "minutes.txt")
+    [hit] = index.search("penguins at the south pole")
+    assert [hit.snippet[start:end] for start, end in hit.marks] == ["Penguins"]
+
+
 def test_exact_words_can_be_switched_off(index):
     hit = index.search("drought", words=False)[0]
     assert (names([hit]), hit.marks, hit.boxes) == ([("rainfall", 2)], (), ())
