@@ -5,7 +5,7 @@ that whatever else the machine does hits all alike.
 
 * ``render``: pypdfium2 draws the same pages, 1280 pixels on the long side, and Pillow encodes them as JPEG: the least that shows pages;
 * ``capture``: visir's own drawing in one process: the above, and the words with their boxes;
-* ``embed``: visir's text model alone on the words of the same pages, in batches as the index sends them;
+* ``embed``: visir's default model alone on the same pages, which tell their words, in batches as the index sends them;
 * ``visir``: `Index.add` into a fresh index, from the files to the last commit and the search structures;
 * ``tesseract``: pages drawn 2200 pixels high, read by tesseract on one thread, indexed by bm25s; every n-th page, for it is slow.
 
@@ -128,7 +128,7 @@ def contend(role: str, files: list[Path], every: int) -> dict[str, float]:
 
 
 def embed(files: list[Path]) -> dict[str, float]:
-    """Embed with visir's text model what was captured beforehand."""
+    """Embed with visir's default model what was captured beforehand."""
     from visir import load_embedder
     from visir.capture import CaptureOptions, pdf
 
@@ -158,18 +158,15 @@ class Clock:
 
 
 def dissect(files: list[Path], scratch: Path) -> dict[str, float]:
-    """Go visir's road step by step, one page at a time, and return CPU milliseconds a page by step.
-
-    The pages tell their words, so the default model does what its text encoder alone does.
-    """
+    """Go visir's road step by step, one page at a time, and return CPU milliseconds a page by step."""
     from visir.capture import worker
     from visir.index.store import Store, pack_boxes
     from visir.language import guess_language
     from visir.screenshot import Screenshot
     from visir.unise.embedder import load_embedder
 
-    clock, model = Clock(), load_embedder("text")
-    store = Store.create(scratch / "index", {"source": "text", "name": model.name, "revision": model.revision, "dim": model.dim})
+    clock, model = Clock(), load_embedder()
+    store = Store.create(scratch / "index", {"source": model.name, "name": model.name, "revision": model.revision, "dim": model.dim})
     shots: list[Screenshot] = []
     for edition, file in enumerate(files, 1):
         for shot in dissect_capture(file, clock):
@@ -185,10 +182,7 @@ def dissect(files: list[Path], scratch: Path) -> dict[str, float]:
     rows = []
     for start in range(0, len(shots), 16):
         batch = shots[start : start + 16]
-        with clock("tokenise"):
-            for shot in batch:
-                model._tokens(f"{shot.title}\n{shot.text}"[: model._max_tokens * 20])  # type: ignore[attr-defined]
-        with clock("tokenise and embed"):
+        with clock("embed"):
             vectors = model.encode_document(batch)
         for shot, vector in zip(batch, vectors, strict=True):
             with clock("pack the boxes"):
@@ -200,7 +194,6 @@ def dissect(files: list[Path], scratch: Path) -> dict[str, float]:
             store.add_pages(rows[start : start + 256])
     with clock("build search structures"):
         store.optimise()
-    clock.spent["embed"] = clock.spent.pop("tokenise and embed") - clock.spent["tokenise"]
     return {"pages": len(rows), **{step: 1000 * spent / len(rows) for step, spent in clock.spent.items()}}
 
 

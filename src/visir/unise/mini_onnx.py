@@ -73,8 +73,12 @@ class MiniEmbedder:
 
     def encode_document(self, documents: Sequence[Screenshot | str]) -> Vectors:
         """Embed pages; see `Embedder`."""
-        vectors = [self._told(document) if isinstance(document, str) else self._vector_of(document) for document in documents]
-        return np.array(vectors, np.float32).reshape(len(documents), self.dim)
+        # The encoder gets all texts at once, so that each may have a core.
+        told = self._text.encode_document([document if isinstance(document, str) else self._text_of(document) for document in documents])
+        for number, document in enumerate(documents):
+            if not isinstance(document, str):
+                told[number] = self._vector_of(document, told[number])
+        return told
 
     def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
         """Return the cosine of every query with every document."""
@@ -133,26 +137,34 @@ class MiniEmbedder:
             document.encoded, document.uri, document.page, document.title, " ".join(word.text for word in words), words, document.date
         )
 
-    def _vector_of(self, document: Screenshot) -> Vectors:
+    def _vector_of(self, document: Screenshot, told: Vectors | None = None) -> Vectors:
         """Return the vector of a page: of its words and its gist, and the fewer words there are, the more of its colours from afar."""
-        said, gist = self.parts_of(document)
+        said, gist = self.parts_of(document, told)
         return normalise(said + self._gist(gist) if self._gist and gist is not None else said)
 
-    def parts_of(self, document: Screenshot) -> tuple[Vectors, Vectors | None]:
-        """Return what a page's words and colours make of its vector (dim,), before its gist is added; and the gist (g,), if it counts."""
+    def parts_of(self, document: Screenshot, told: Vectors | None = None) -> tuple[Vectors, Vectors | None]:
+        """Return what a page's words and colours make of its vector (dim,), before its gist is added; and the gist (g,), if it counts.
+
+        Args:
+            document: the page.
+            told: the vector (dim,) of what it says, where it is known already.
+        """
+        told = self._text.encode_document([self._text_of(document)])[0] if told is None else told
         if document.words:
             gist = self._reader.glance(_decode(document)) if self._gist and document.encoded else None
-            return self._told(f"{document.title}\n{document.text}"), gist
+            return told, gist
         seen = self._look(document)
         telling = float(sum(sure for word, sure in zip(seen.words, seen.sure, strict=True) if len(word) >= _TELLING))
         look = look_of(document.image, self.dim) / (1 + telling / _FEW)
         if telling:
-            said = " ".join(word for word in (document.title, *seen.words) if word)
-            look += self._told(said) * telling / (telling + _FEW)
+            look += told * telling / (telling + _FEW)
         return look, seen.gist
 
-    def _told(self, text: str) -> Vectors:
-        return np.asarray(self._text.encode_document([text])[0], np.float32)
+    def _text_of(self, document: Screenshot) -> str:
+        """Return what a page says: title and words that its source tells, or else what is read on its picture."""
+        if document.words:
+            return f"{document.title}\n{document.text}"
+        return " ".join(word for word in (document.title, *self._look(document).words) if word)
 
     def _asked(self, words: Sequence[str], vectors: Vectors, weights: Vectors) -> RegionQuery:
         return RegionQuery(tuple(words), vectors, np.asarray(weights / (weights.sum() + 1e-9), np.float32), self._present)
