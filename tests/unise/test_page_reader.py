@@ -122,6 +122,15 @@ def test_rare_words_weigh_more(model):
     assert sum(weights.values()) == pytest.approx(1)
 
 
+def test_small_words_of_a_picture_are_looked_for_and_not_marked(model):
+    asked = model.encode_query_regions(Query(image=draw(LINES)))
+    marked = {name for name, shown in zip(asked.names, asked.marked, strict=True) if shown}
+    small = {"the", "of", "and", "for"}
+    assert small & set(asked.names)
+    assert not small & marked
+    assert "museum" in marked
+
+
 def test_an_empty_page_has_no_words_and_a_vector_all_the_same(model):
     page = draw([])
     assert model.read(page).words == ()

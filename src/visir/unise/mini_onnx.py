@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from visir.errors import ModelError
-from visir.language import named_language, own_words
+from visir.language import named_language, own_words, stop_words
 from visir.screenshot import Query, Screenshot, Word
 from visir.unise.embedder import Calibration, Vectors
 from visir.unise.gist import GistMap
@@ -101,7 +102,10 @@ class MiniEmbedder:
         words = self._lexicon.spell(vectors)
         telling = self._lexicon.rarity_of(words) * _relative_height(seen.boxes[asking]) ** 2
         most = np.argsort(-telling, kind="stable")[:_PICTURE_WORDS]
-        return self._asked([words[number] for number in most], vectors[most], telling[most])
+        asked = self._asked([words[number] for number in most], vectors[most], telling[most])
+        # A small word speaks for a page by next to nothing, and marked everywhere it would hide what does.
+        small = stop_words(" ".join(asked.names))
+        return replace(asked, marked=np.array([name not in small for name in asked.names], bool))
 
     def encode_difference(self, text: str) -> RegionQuery:
         """See `RegionEmbedder`: words rarer than one in 20,000, numbers, which are told apart by little, and languages.
