@@ -89,6 +89,17 @@ def test_a_page_whose_source_tells_its_words_is_not_read_again(model):
     np.testing.assert_array_equal(gist, model.parts_of(page)[1])
 
 
+def test_each_of_many_pages_is_looked_at_once(model, monkeypatch):
+    pages = [draw([f"page {number} of a long report"]) for number in range(70)]
+    looked, look = [], model._reader.look
+    monkeypatch.setattr(model._reader, "look", lambda image: looked.append(image) or look(image))
+    vectors = model.encode_document([*pages, "a text"])
+    assert len(looked) == 70
+    np.testing.assert_allclose(vectors[66], model.encode_document(pages[66:67])[0], atol=1e-6)
+    np.testing.assert_allclose(vectors[70], model.encode_document(["a text"])[0], atol=1e-6)
+    assert model.encode_document([]).shape == (0, model.dim)
+
+
 def draw_words(text: str):
     return tuple(Word(word, (0.1, 0.1, 0.2, 0.2)) for word in text.split())
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_TOKENS = 256
-"""Tokens of a text that count, in the text encoders that ship."""
+"""Tokens of a text that count for `text`, and where the encoder of unise-mini is trained."""
 SETTINGS = "1_Pooling/config.json", "config_sentence_transformers.json"
 """Files in which sentence-transformers says how a model pools, and what it puts before queries."""
 _OPSET = 23

@@ -25,6 +25,8 @@ from visir.unise.regions import RegionQuery, Regions
 from visir.unise.words import fold_word
 
 _REMEMBERED = 64
+# Pages that are embedded together; each is looked at for its words first, and for its gist when all are.
+_TOGETHER = 32
 _PICTURE_WORDS = 32
 _LARGEST = 3.0
 # The length of the vectors of words that are known by their letters. A word seen well is so like itself (cosine); at full length, words
@@ -74,12 +76,16 @@ class MiniEmbedder:
 
     def encode_document(self, documents: Sequence[Screenshot | str]) -> Vectors:
         """Embed pages; see `Embedder`."""
+        parts = [self._encode(documents[at : at + _TOGETHER]) for at in range(0, len(documents), _TOGETHER)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
+
+    def _encode(self, documents: Sequence[Screenshot | str]) -> Vectors:
         # The encoder gets all texts at once, so that each may have a core.
-        told = self._text.encode_document([document if isinstance(document, str) else self._text_of(document) for document in documents])
+        vectors = self._text.encode_document([document if isinstance(document, str) else self._text_of(document) for document in documents])
         for number, document in enumerate(documents):
             if not isinstance(document, str):
-                told[number] = self._vector_of(document, told[number])
-        return told
+                vectors[number] = self._vector_of(document, vectors[number])
+        return vectors
 
     def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
         """Return the cosine of every query with every document."""
