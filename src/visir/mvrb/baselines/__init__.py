@@ -81,4 +81,4 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
         raise ModelError(f"the model {model} gives one vector a page and no regions: leave out {part}")
     if isinstance(embedder, RegionEmbedder) and part != ":vector":
         return RegionRetriever(embedder, cache, part == ":regions")
-    return EmbeddingRetriever(embedder, cache, engine() if embedder.reads == "text" else None, part)
+    return EmbeddingRetriever(embedder, cache, engine, part)

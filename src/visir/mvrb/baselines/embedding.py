@@ -22,21 +22,21 @@ class EmbeddingRetriever:
     Args:
         embedder: the model.
         cache: keeps vectors by model, role, instruction and content.
-        engine: who reads pictures for a model that needs words; else tesseract.
+        engine: makes who reads pictures, for a model that needs words.
         suffix: what the model is called by behind its name.
     """
 
-    def __init__(self, embedder: Embedder, cache: Cache, engine: Engine | None = None, suffix: str = "") -> None:
+    def __init__(self, embedder: Embedder, cache: Cache, engine: Callable[[], Engine] = Tesseract, suffix: str = "") -> None:
         self._embedder = embedder
         self._cache = cache
         self._ocr: OcrWords | None = None
         self.name = f"{embedder.name}{suffix}"
         self.revision = embedder.revision
         if embedder.reads == "text":
-            engine = engine or Tesseract()
-            self._ocr = OcrWords(cache, engine)
-            self.name = f"{engine.name}-{self.name}"
-            self.revision = f"{self.revision}-{engine.revision}"
+            reader = engine()
+            self._ocr = OcrWords(cache, reader)
+            self.name = f"{reader.name}-{self.name}"
+            self.revision = f"{self.revision}-{reader.revision}"
 
     @property
     def computed(self) -> int:
