@@ -77,5 +77,5 @@ def test_links_between_pages_lead_somewhere(page):
 
 def test_third_party_parts_have_a_notice():
     notice = (ROOT / "NOTICE").read_text()
-    for part in ("unise/weights/text", "capture/fonts", "samples/documents"):
+    for part in ("unise/weights/text", "unise/weights/unise-mini/encoder", "capture/fonts", "samples/documents"):
         assert part in notice
