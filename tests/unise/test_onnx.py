@@ -59,6 +59,7 @@ def test_files_do_not_tell_where_they_were_made():
 @pytest.mark.filterwarnings("ignore")  # what torch warns of inside its own exporter
 def test_the_export_script_makes_the_shipped_file(tmp_path):
     export_text_encoder(ORIGINAL, tmp_path, "all-MiniLM-L6-v2")
+    assert b'File "' not in (tmp_path / "model.onnx").read_bytes()
     made, shipped = load_embedder(str(tmp_path)), load_embedder("text")
     assert np.allclose(made.encode_document(TEXTS), shipped.encode_document(TEXTS), atol=1e-4)
     assert (made.name, made.dim, made.calibration) == (shipped.name, shipped.dim, shipped.calibration)

@@ -6,7 +6,6 @@ Written is the folder ``encoder``, see `visir.unise.export`; and in ``config.jso
 anything is written, the 8-bit encoder and the trained one in 32 bits embed the same pairs, and must agree.
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -18,7 +17,7 @@ from visir.train.command import run_on_folders
 from visir.train.export_gate import gate_items, hushed
 from visir.train.export_mini import write_config
 from visir.train.sources import open_source
-from visir.unise.export import export_text_encoder
+from visir.unise.export import MAX_TOKENS, export_text_encoder
 from visir.unise.export_clip import Gate, compare
 from visir.unise.mini_student import ReadingEncoder
 from visir.unise.onnx import ENCODER, open_text_embedder
@@ -80,8 +79,8 @@ def _see_whole_pages(encoder: Path) -> None:
     """Let an encoder that was trained, and compared, on the openings of pages embed all that they say: that finds more (docs/log.md)."""
     path = encoder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    made = hashlib.blake2b((encoder / "model.onnx").read_bytes(), digest_size=8).hexdigest()
-    config |= {"max_tokens": _TOKENS, "pieces": _PIECES, "revision": f"{made}-{_TOKENS}x{_PIECES}"}
+    weights = config["revision"].removesuffix(f"-{MAX_TOKENS}")
+    config |= {"max_tokens": _TOKENS, "pieces": _PIECES, "revision": f"{weights}-{_TOKENS}x{_PIECES}"}
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 

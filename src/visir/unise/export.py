@@ -90,17 +90,13 @@ def write_graph(module: Any, inputs: tuple[Any, ...], path: Path, **how: Any) ->
         path: the file.
         how: further arguments of `torch.onnx.export`.
     """
-    import onnx
     import torch
 
     with torch.no_grad():
         program: Any = torch.onnx.export(module.eval(), inputs, dynamo=True, verbose=False, **how)
-    model = program.model_proto
-    for part in (model.graph, *model.functions):
-        for entry in (part, *part.node, *part.value_info, *getattr(part, "input", ()), *getattr(part, "output", ())):
-            if not isinstance(entry, str):
-                entry.ClearField("metadata_props")
-    onnx.save(model, path)
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()
+    program.save(path)
 
 
 def _sensitive_products(path: Path, wide: int) -> list[str]:
