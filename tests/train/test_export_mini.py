@@ -7,12 +7,14 @@ from PIL import Image
 
 from visir.errors import ModelError
 from visir.train import export_mini
-from visir.train.export_mini import export_run
+from visir.train.export_mini import export_run, word_shares
 from visir.train.reading import ReadingRun
 from visir.train.reading_eval import load_model
 from visir.train.recipe import Data, Optim, Recipe, Stage
 from visir.train.restore_mini import restore
+from visir.unise.embedder import WEIGHTS
 from visir.unise.letters import CLASSES, Speller, likelihoods, spell
+from visir.unise.lexicon import Lexicon
 from visir.unise.mini import MiniConfig, to_input
 from visir.unise.reading import PageReader
 from visir.vira.practice import Pack, PageSpec, render_page
@@ -67,6 +69,26 @@ def test_what_was_exported_is_restored(run, exported, pack_path, tmp_path):
     torch.testing.assert_close(now.encoder.table.weight, was.encoder.table.weight, atol=0.01, rtol=0.02)
     meta = json.loads((tmp_path / "restored" / "weights.json").read_text())["meta"]
     assert meta["step"] == 30
+
+
+def test_words_are_as_frequent_as_in_the_texts_and_in_all_writing():
+    pack = Pack("train", {"en": [("", "the heron, the HERON's nest 1984 x1")]}, {}, {}, [])
+    alone = word_shares(pack)
+    assert alone == pytest.approx({"the": 2 / 7, "1984": 1 / 7, "heron": 1 / 7, "heron's": 1 / 7, "nest": 1 / 7})
+    pack.shares.update(en={"the": 0.03, "invoice": 0.01}, de={"rechnung": 0.02}, da={})
+    joined = word_shares(pack)
+    assert joined["invoice"] == pytest.approx(0.5 * 0.5 * 0.25)
+    assert joined["rechnung"] == pytest.approx(0.5 * 0.5)
+    assert joined["the"] == pytest.approx(0.5 * 2 / 7 + 0.5 * 0.5 * 0.75)
+    assert list(joined) == sorted(joined, key=joined.__getitem__, reverse=True)
+    assert "nest" not in word_shares(pack, least=0.1)
+
+
+def test_the_lexicon_that_ships_has_everyday_words():
+    lexicon = Lexicon(WEIGHTS / "unise-mini")
+    known = lexicon.shares_of(["thank", "tomato", "butter", "grandmother", "rechnung", "restaurant", "qzxqzx"])
+    assert np.isfinite(known[:-1]).all()
+    assert np.isinf(known[-1])
 
 
 def test_gists_of_the_tower_before_are_dropped(exported):

@@ -40,8 +40,8 @@ def test_the_shipped_encoder_is_near_the_original():
     vectors = load_embedder("text").encode_document(TEXTS)
     expected = reference(TEXTS)
     cosines = (vectors * expected).sum(1)
-    assert cosines.mean() > 0.99
-    assert cosines.min() > 0.98
+    assert cosines.mean() > 0.996
+    assert cosines.min() > 0.99
     assert np.abs(vectors @ vectors.T - expected @ expected.T).max() < 0.02
 
 

@@ -1,3 +1,6 @@
+import gzip
+
+import msgpack
 import numpy as np
 import pytest
 
@@ -5,6 +8,7 @@ from visir.errors import ModelError
 from visir.unise.letters import ALPHABET, SPACE
 from visir.unise.words import fold_word
 from visir.vira.practice import Pack, PageSpec, is_held_word, render_page
+from visir.vira.practice.build_pack import collect_frequencies, write_pack
 from visir.vira.practice.layouts import LAYOUTS
 
 CLEAN = PageSpec(320, 320, 1.0, spoil=0.0)
@@ -100,3 +104,25 @@ def test_a_damaged_pack_is_told_in_one_line(pack_path, tmp_path):
     cut.write_bytes(pack_path.read_bytes()[:5000])
     with pytest.raises(ModelError, match="damaged"):
         Pack.open(cut)
+
+
+def test_how_often_words_are_written_is_packed(tmp_path):
+    def write(name, *lists):
+        (tmp_path / name).write_bytes(gzip.compress(msgpack.packb([{"format": "cB", "version": 1}, *lists])))
+
+    write("large_en.msgpack.gz", [], *[[]] * 199, ["thank", "3d", "日本"], *[[]] * 299, ["invoice"], *[[]] * 299, ["zyzzyva"])
+    write("small_en.msgpack.gz", ["never"])
+    write("small_da.msgpack.gz", *[[]] * 100, ["købmand"])
+    shares = collect_frequencies(tmp_path)
+    assert shares["en"] == pytest.approx({"thank": 0.01, "invoice": 1e-5})
+    assert shares["da"] == pytest.approx({"købmand": 0.1})
+    assert shares["fr"] == {}
+    write_pack(tmp_path / "pack.zip", {"en": [("A title", "Some text.")]}, {}, [], shares=shares)
+    assert Pack.open(tmp_path / "pack.zip").shares["en"] == pytest.approx(shares["en"])
+
+
+def test_common_words_are_written_on_pages(pack_path):
+    pack = Pack.open(pack_path)
+    pack.shares["en"] = dict.fromkeys(["invoice", "dashboard", "tomato"], 1e-4)
+    words = {fold_word(word) for number in range(20) for word in render_page(pack, PageSpec(320, 320, layout="panel"), 5, number).words}
+    assert {"invoice", "dashboard", "tomato"} <= words

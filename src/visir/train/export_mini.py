@@ -13,8 +13,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from visir.train.command import run_on_folders
 from visir.train.reading_eval import load_model
 from visir.unise.embedder import WEIGHTS
 from visir.unise.export import write_graph
+from visir.unise.lexicon import Lexicon
 from visir.unise.mini import MiniTower, to_input
 from visir.unise.onnx import ENCODER, open_session
 from visir.unise.words import fold_word
@@ -39,6 +40,8 @@ from visir.vira.practice import Pack, PageSpec, render_page
 
 _OPSET = 18
 _PLAIN = re.compile(r"[^\W\d_]+(['’-][^\W\d_]+)*|\d{1,4}")
+# Shares of words are written as so many of these.
+_SHARE = 1e-7
 _CALIBRATION_PAGES = 48
 _CALIBRATION_SEED = 97
 _CHECK_PAGES, _CHECK_SEED = 8, 98
@@ -156,13 +159,38 @@ def _rows(weight: Tensor) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     return np.round(table / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 
-def count_words(pack: Pack, least: int = 5) -> Counter[str]:
-    """Count the words of a pack's texts, folded: those of letters, or of few digits, that occur often enough."""
-    counts: Counter[str] = Counter()
-    for texts in pack.texts.values():
-        for _, text in texts:
-            counts.update(fold_word(word) for word in text.split())
-    return Counter({word: count for word, count in counts.items() if count >= least and _PLAIN.fullmatch(word)})
+def word_shares(pack: Pack, least: float = 1e-6) -> dict[str, float]:
+    """Return the folded words that can be read, and the share that each has of all that is written, the likeliest first.
+
+    Half of the share is what it has of the pack's texts, half what it has of all writing, of which half is English. Words are of letters,
+    or of few digits.
+
+    Args:
+        pack: where the texts are; where it has no shares of all writing, its texts alone count.
+        least: words that are rarer are left out.
+    """
+    written = Counter(word for texts in pack.texts.values() for _, text in texts for word in text.split())
+    parts: list[tuple[float, Mapping[str, float]]] = [(1.0, written)]
+    others = [language for language, told in pack.shares.items() if told and language != "en"]
+    for language in ("en", *others) if others else ():
+        parts.append((0.5 if language == "en" else 0.5 / len(others), pack.shares[language]))
+    shares: defaultdict[str, float] = defaultdict(float)
+    for weight, told in parts:
+        whole = sum(told.values())
+        for word, count in told.items():
+            folded = fold_word(word)
+            if _PLAIN.fullmatch(folded):
+                shares[folded] += weight * count / whole / (2 if others else 1)
+    return {word: share for word, share in sorted(shares.items(), key=lambda pair: (-pair[1], pair[0])) if share >= least}
+
+
+def write_lexicon(folder: Path, pack: Pack) -> None:
+    """Write ``lexicon.txt`` and ``lexicon.npz`` of a model folder whose ``ngrams.npz`` is there."""
+    shares = word_shares(pack)
+    looks = Lexicon(folder).vectors_of(list(shares))
+    np.savez_compressed(folder / "lexicon.npz", looks=np.round(127 * looks).astype(np.int8))
+    lines = (f"{word}\t{share / _SHARE:.0f}\n" for word, share in shares.items())
+    (folder / "lexicon.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def export_run(run: Path, folder: Path, pack_path: Path) -> None:
@@ -181,12 +209,7 @@ def export_run(run: Path, folder: Path, pack_path: Path) -> None:
     letters = model.tower.letters.name
     rows, scales = _rows(letters.weight)
     np.savez_compressed(folder / "letters.npz", rows=rows, scales=scales, bias=letters.bias.detach().numpy())
-    counts = count_words(pack)
-    lines = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    with torch.no_grad():
-        looks = model.encoder([word for word, _ in lines]).numpy()
-    np.savez_compressed(folder / "lexicon.npz", looks=np.round(127 * looks).astype(np.int8))
-    (folder / "lexicon.txt").write_text("".join(f"{word}\t{count}\n" for word, count in lines), encoding="utf-8")
+    write_lexicon(folder, pack)
     made = {"steps": meta["step"], "pages": meta["pages"], "model": meta["model"], "pack": _digest(pack_path), "commit": code_version()}
     if not (folder / ENCODER).is_dir():
         shutil.copytree(WEIGHTS / "unise-mini" / ENCODER, folder / ENCODER)

@@ -18,6 +18,8 @@ MAX_TOKENS = 256
 SETTINGS = "1_Pooling/config.json", "config_sentence_transformers.json"
 """Files in which sentence-transformers says how a model pools, and what it puts before queries."""
 _OPSET = 23
+# What a channel of the wide half of a layer may reach.
+_PEAK = 6.0
 
 
 def read_settings(model: Path) -> tuple[bool, str]:
@@ -31,6 +33,9 @@ def read_settings(model: Path) -> tuple[bool, str]:
 def export_text_encoder(model: Path, folder: Path, name: str) -> None:
     """Write a BERT sentence encoder as int8 ONNX, with its vocabulary and configuration.
 
+    The graph takes one text, ``input_ids`` (1, tokens), and gives its vector, ``vector`` (1, dim), of length 1. Attention is onnxruntime's
+    own operation, which takes a fifth less time for 512 tokens than the standard one.
+
     Args:
         model: folder of a transformers BERT checkpoint, safetensors, with what sentence-transformers says of it (`read_settings`).
         folder: where the files go; made if missing.
@@ -38,34 +43,27 @@ def export_text_encoder(model: Path, folder: Path, name: str) -> None:
     """
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
-    from transformers import AutoModel
+    from transformers import AttentionInterface, AutoModel
 
-    encoder = AutoModel.from_pretrained(model, attn_implementation="sdpa", use_safetensors=True).eval()
+    encoder = AutoModel.from_pretrained(model, use_safetensors=True).eval()
     first, prompt = read_settings(model)
-    ids = torch.randint(5, 1000, (2, 16))
-    texts = {0: torch.export.Dim("batch", min=1, max=4096), 1: torch.export.Dim("length", min=2, max=512)}
+    _split_peaks(encoder, (model / "vocab.txt").read_text(encoding="utf-8").splitlines())
+    AttentionInterface.register("onnxruntime", _attend_in_onnxruntime)
+    encoder.set_attn_implementation("onnxruntime")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         exact = Path(scratch, "model.onnx")
         write_graph(
             _pooled(encoder, first),
-            (ids, torch.ones_like(ids)),
+            (torch.randint(5, 1000, (1, 16)),),
             exact,
-            dynamic_shapes=(texts, texts),
-            input_names=["input_ids", "attention_mask"],
+            dynamic_shapes=({1: torch.export.Dim("length", min=2, max=512)},),
+            input_names=["input_ids"],
             output_names=["vector"],
             opset_version=_OPSET,
         )
-        sensitive = _sensitive_products(exact, encoder.config.intermediate_size)
-        quantize_dynamic(
-            exact,
-            folder / "model.onnx",
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            op_types_to_quantize=["MatMul", "Gather"],
-            nodes_to_exclude=sensitive,
-        )
-    _keep_weights_in_8_bits(folder / "model.onnx", sensitive)
+        quantised = {"weight_type": QuantType.QInt8, "per_channel": True, "op_types_to_quantize": ["MatMul", "Gather"]}
+        quantize_dynamic(exact, folder / "model.onnx", **quantised)
     shutil.copyfile(model / "vocab.txt", folder / "vocab.txt")
     config = {
         "kind": "text-onnx",
@@ -99,38 +97,69 @@ def write_graph(module: Any, inputs: tuple[Any, ...], path: Path, **how: Any) ->
     program.save(path)
 
 
-def _sensitive_products(path: Path, wide: int) -> list[str]:
-    """Return the names of the products whose inputs 8 bits do not suffice for: those out of the wide half of the first half of the layers.
+def _split_peaks(encoder: Any, vocabulary: list[str]) -> None:
+    """Make an encoder's activations fit for 8 bits, without a change of what it computes.
 
-    A few of these inputs are so large that the others are rounded away; with them in 32 bits the mean cosine with the original rises from
-    .995 to .997.
+    In the feed-forward halves of the layers a few channels reach 10 to 38 at the first or the last token of any text, where the others stay
+    below 8: in 8 bits these would be rounded away. Such a channel is split into copies of a share each (outlier channel splitting,
+    Zhao et al. 2019): mean cosine of bge-small with the original .9987 instead of .9954, of MiniLM .9975. To divide a channel and multiply
+    its weights would make the weights beside them coarse. As the peaks stand at the tokens that every text has, any words between them do.
     """
-    import onnx
+    import torch
 
-    graph = onnx.load(path).graph
-    sides = {weight.name: weight.dims[0] for weight in graph.initializer if len(weight.dims) == 2}
-    products = [node.name for node in graph.node if node.op_type == "MatMul" and sides.get(node.input[1]) == wide]
-    return products[: len(products) // 2]
+    class Split(torch.nn.Module):
+        more: torch.Tensor
+        shares: torch.Tensor
+
+        def __init__(self, product: torch.nn.Linear, copies: torch.Tensor) -> None:
+            super().__init__()
+            more = torch.arange(len(copies)).repeat_interleave(copies - 1)
+            channels = torch.cat([torch.arange(len(copies)), more])
+            self.register_buffer("more", more)
+            self.register_buffer("shares", 1 / copies[channels])
+            product.weight.data = product.weight[:, channels]
+            self.product = product
+
+        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.product(torch.cat([hidden, hidden.index_select(-1, self.more)], -1) * self.shares)
+            return found
+
+    start, end = (torch.tensor([vocabulary.index(mark)]) for mark in ("[CLS]", "[SEP]"))
+    chance = torch.Generator().manual_seed(0)
+    halves = [half for layer in encoder.encoder.layer for half in (layer.intermediate, layer.output)]
+    peaks = {half.dense: torch.zeros(half.dense.in_features) for half in halves}
+
+    def note(product: Any, inputs: tuple[torch.Tensor]) -> None:
+        peaks[product] = torch.maximum(peaks[product], inputs[0].abs().amax((0, 1)))
+
+    hooks = [half.dense.register_forward_pre_hook(note) for half in halves]
+    with torch.no_grad():
+        for length in (4, 16, 64, 256, 510):
+            words = torch.randint(len(vocabulary), (length,), generator=chance)
+            encoder(input_ids=torch.cat([start, words, end])[None])
+        for hook in hooks:
+            hook.remove()
+        for half in halves:
+            copies = (peaks[half.dense] / _PEAK).ceil().clamp(min=1).int()
+            if bool((copies > 1).any()):
+                half.dense = Split(half.dense, copies)
 
 
-def _keep_weights_in_8_bits(path: Path, products: list[str]) -> None:
-    """Store the weights of products that are computed in 32 bits in 8 bits all the same, with a scale for each column."""
-    import numpy as np
-    import onnx
-    from onnx import helper, numpy_helper
+def _attend_in_onnxruntime(module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: float, **_: Any) -> tuple[Any, None]:
+    """Stand in a graph for attention as onnxruntime's own operation computes it; every token sees every other."""
+    import torch
 
-    model = onnx.load(path)
-    weights = {weight.name: weight for weight in model.graph.initializer}
-    for node in [node for node in model.graph.node if node.name in products]:
-        weight = weights[node.input[1]]
-        values = numpy_helper.to_array(weight)
-        scale = np.maximum(np.abs(values).max(0), 1e-9).astype(np.float32) / 127
-        parts = [f"{weight.name}.small", f"{weight.name}.scale"]
-        model.graph.initializer.remove(weight)
-        model.graph.initializer.append(numpy_helper.from_array(np.round(values / scale).astype(np.int8), parts[0]))
-        model.graph.initializer.append(numpy_helper.from_array(scale, parts[1]))
-        model.graph.node.insert(0, helper.make_node("DequantizeLinear", parts, [weight.name], axis=1))
-    onnx.save(model, path)
+    batch, heads, length, size = query.shape
+    shape = batch, length, heads * size
+    joined = torch.onnx.ops.symbolic(
+        "com.microsoft::MultiHeadAttention",
+        [part.transpose(1, 2).reshape(shape) for part in (query, key, value)],
+        {"num_heads": heads, "scale": scaling},
+        dtype=query.dtype,
+        shape=shape,
+        version=1,
+    )
+    return joined.reshape(batch, length, heads, size), None
 
 
 def _pooled(encoder: Any, first: bool) -> Any:
@@ -142,10 +171,9 @@ def _pooled(encoder: Any, first: bool) -> Any:
             super().__init__()
             self.encoder = encoder
 
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
-            return torch.nn.functional.normalize(hidden[:, 0] if first else (hidden * weight).sum(1) / weight.sum(1), dim=1)
+        def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+            hidden = self.encoder(input_ids=input_ids).last_hidden_state
+            return torch.nn.functional.normalize(hidden[:, 0] if first else hidden.mean(1), dim=1)
 
     return Pooled()
 

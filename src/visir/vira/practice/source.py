@@ -8,6 +8,9 @@ from visir.vira.practice.pack import Pack, is_held_word
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNITS = ("%", " kg", " km", " MB", " GB", " ms", " °C", "k", "M", " €", " h", "x", " pt")
 _MARKS = ("€", "$", "£")
+_SIGNS = ("", "", "+", "-", "−")
+_SIZES = ("k", "K", "M", "B", "", " M", "m")
+_CODES = ("#", "No. ", "INV-", "ID ", "A", "+", "0")
 _ENDS = ("com", "org", "net", "de", "fr", "io", "es")
 _KEYWORDS = ("def", "return", "if", "for", "while", "import", "const", "let", "class", "public", "void", "int", "print", "else", "try")
 _ENGLISH = 0.5
@@ -30,12 +33,14 @@ class TextSource:
         self.language = "en" if rng.random() < _ENGLISH else languages[int(rng.integers(len(languages)))]
         self._texts = pack.texts[self.language] or pack.texts["en"]
         self._words = pack.words[self.language] or pack.words["en"]
+        self._common = list(pack.shares[self.language] or pack.shares["en"]) or self._words
         self._jumble = float(rng.choice([0.0, 0.0, 0.0, 0.15, 1.0]))
 
     def word(self) -> str:
-        """One word of the page's word list."""
+        """One word of the page's language: half of them such as are often written, half any of its word list."""
         while True:
-            word = self._words[int(self.rng.integers(len(self._words)))]
+            words = self._common if self.rng.random() < 0.5 else self._words
+            word = words[int(self.rng.integers(len(words)))]
             if self._allowed(word):
                 return word
 
@@ -79,15 +84,16 @@ class TextSource:
         return self.phrase(2, 6)
 
     def number(self) -> str:
-        """A number as tables and charts show them."""
+        """A number as tables, charts, receipts and dashboards show them."""
         rng = self.rng
-        kind = int(rng.integers(8))
+        kind, mark, unit = int(rng.integers(12)), str(rng.choice(_MARKS)), str(rng.choice(_UNITS))
         if kind == 0:
-            return f"{rng.integers(1, 32):02}.{rng.integers(1, 13):02}.{rng.integers(1950, 2030)}"
+            day, month, year = rng.integers(1, 32), rng.integers(1, 13), rng.integers(1950, 2030)
+            return (f"{day:02}.{month:02}.{year}", f"{month:02}/{day:02}/{year}", f"{year}-{month:02}-{day:02}")[int(rng.integers(3))]
         if kind == 1:
             return f"{_MONTHS[int(rng.integers(12))]} {rng.integers(1, 32)}, {rng.integers(1950, 2030)}"
         if kind == 2:
-            return f"{_MARKS[int(rng.integers(3))]}{rng.integers(0, 2000)}.{rng.integers(100):02}"
+            return f"{mark}{rng.integers(0, 2000)}.{rng.integers(100):02}"
         if kind == 3:
             return f"{rng.normal() * 10 ** float(rng.integers(-1, 4)):.{int(rng.integers(0, 4))}f}"
         if kind == 4:
@@ -95,7 +101,16 @@ class TextSource:
         if kind == 5:
             return f"{rng.integers(0, 24):02}:{rng.integers(0, 60):02}"
         if kind == 6:
-            return f"{rng.random() * 100:.{int(rng.integers(0, 3))}f}{_UNITS[int(rng.integers(len(_UNITS)))]}"
+            return f"{rng.random() * 100:.{int(rng.integers(0, 3))}f}{unit}"
+        if kind == 7:
+            return f"{rng.choice(_SIGNS)}{rng.random() * 10 ** float(rng.integers(1, 3)):.{int(rng.integers(0, 3))}f}%"
+        if kind == 8:
+            return f"{mark}{rng.random() * 10 ** float(rng.integers(1, 4)):.{int(rng.integers(0, 2))}f}{rng.choice(_SIZES)}"
+        if kind == 9:
+            one, two = rng.integers(0, 100, 2)
+            return (f"{one}h {two % 60}m", f"{one} x {two}.{rng.integers(100):02}", f"{one}/{two}", f"v{one}.{two}")[int(rng.integers(4))]
+        if kind == 10:
+            return f"{rng.choice(_CODES)}{rng.integers(0, 10 ** int(rng.integers(2, 8)))}"
         return str(rng.integers(0, 10 ** int(rng.integers(1, 5))))
 
     def address(self) -> str:
