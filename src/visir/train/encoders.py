@@ -74,7 +74,9 @@ def restore_bge(source: Path, folder: Path) -> None:
 def read_quantized(path: Path) -> dict[str, torch.Tensor]:
     """Return the weights of a BERT in an 8-bit ONNX file, as onnxruntime's dynamic quantisation makes it, by the names of a checkpoint.
 
-    Exporters drop the names of matrices, and turn them: what is added to a product is the bias of the same layer.
+    Exporters drop the names of matrices, and turn them: what is added to a product is the bias of the same layer. Where
+    `visir.unise.export` has split outlying channels into copies of a share each, which all together make one, the copies are left
+    out: they come last.
     """
     import onnx
     from onnx.numpy_helper import to_array
@@ -82,6 +84,7 @@ def read_quantized(path: Path) -> dict[str, torch.Tensor]:
     graph = onnx.load(path).graph
     values = {entry.name: to_array(entry) for entry in graph.initializer}
     readers = {name: node for node in reversed(graph.node) for name in node.input}
+    makers = {name: node for node in graph.node for name in node.output}
     widened = {node.output[0]: node.input for node in graph.node if node.op_type == "DequantizeLinear"}
 
     def plain(stem: str) -> Any:
@@ -90,7 +93,7 @@ def read_quantized(path: Path) -> dict[str, torch.Tensor]:
     found = {}
     for name, value in values.items():
         if match := _NAME.fullmatch(name.removesuffix(_SUFFIX)):
-            found[match[1]] = plain(name.removesuffix(_SUFFIX)) if name.endswith(_SUFFIX) else value
+            found[match[1].replace(".product.", ".")] = plain(name.removesuffix(_SUFFIX)) if name.endswith(_SUFFIX) else value
     for node in graph.node:
         if node.op_type == "MatMulInteger" and node.input[1] in values:
             matrix = plain(node.input[1].removesuffix(_SUFFIX))
@@ -101,8 +104,17 @@ def read_quantized(path: Path) -> dict[str, torch.Tensor]:
             continue
         match = _NAME.fullmatch(_bias_after(node.output[0], readers, values))
         assert match is not None
-        found[f"{match[1].removesuffix('bias')}weight"] = matrix.T
+        channels = _channels(node, makers, values)
+        found[f"{match[1].removesuffix('bias').replace('.product.', '.')}weight"] = matrix[:channels].T
     return {name: torch.from_numpy(np.array(value, np.float32)) for name, value in found.items()}
+
+
+def _channels(product: Any, makers: dict[str, Any], values: dict[str, Any]) -> int | None:
+    """Return how many channels go into a product of which some were split; nothing where none was."""
+    quantised = makers.get(product.input[0])
+    node = quantised and makers.get(quantised.input[0])
+    shares = [values[name] for name in node.input if name.endswith(".shares")] if node and node.op_type == "Mul" else []
+    return round(float(shares[0].sum())) if shares else None
 
 
 def _bias_after(made: str, readers: dict[str, Any], values: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import json
 import zipfile
 import zlib
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from visir.errors import ModelError
@@ -44,6 +44,11 @@ class Pack:
     words: dict[str, list[str]]
     shares: dict[str, dict[str, float]]
     fonts: list[FontFile]
+
+    @cached_property
+    def common(self) -> dict[str, list[str]]:
+        """The words that are often written, by language code."""
+        return {language: list(told) for language, told in self.shares.items()}
 
     @classmethod
     def open(cls, path: str | Path, split: str = "train") -> "Pack":

@@ -33,7 +33,7 @@ class TextSource:
         self.language = "en" if rng.random() < _ENGLISH else languages[int(rng.integers(len(languages)))]
         self._texts = pack.texts[self.language] or pack.texts["en"]
         self._words = pack.words[self.language] or pack.words["en"]
-        self._common = list(pack.shares[self.language] or pack.shares["en"]) or self._words
+        self._common = pack.common[self.language] or pack.common["en"] or self._words
         self._jumble = float(rng.choice([0.0, 0.0, 0.0, 0.15, 1.0]))
 
     def word(self) -> str:
