@@ -85,7 +85,6 @@ def read_quantized(path: Path) -> dict[str, torch.Tensor]:
     values = {entry.name: to_array(entry) for entry in graph.initializer}
     readers = {name: node for node in reversed(graph.node) for name in node.input}
     makers = {name: node for node in graph.node for name in node.output}
-    widened = {node.output[0]: node.input for node in graph.node if node.op_type == "DequantizeLinear"}
 
     def plain(stem: str) -> Any:
         return (values[f"{stem}{_SUFFIX}"].astype(np.float32) - values[f"{stem}_zero_point"]) * values[f"{stem}_scale"]
@@ -95,16 +94,11 @@ def read_quantized(path: Path) -> dict[str, torch.Tensor]:
         if match := _NAME.fullmatch(name.removesuffix(_SUFFIX)):
             found[match[1].replace(".product.", ".")] = plain(name.removesuffix(_SUFFIX)) if name.endswith(_SUFFIX) else value
     for node in graph.node:
-        if node.op_type == "MatMulInteger" and node.input[1] in values:
-            matrix = plain(node.input[1].removesuffix(_SUFFIX))
-        elif node.op_type == "MatMul" and node.input[1] in widened:
-            small, scale, *_ = widened[node.input[1]]
-            matrix = values[small].astype(np.float32) * values[scale]
-        else:
+        if node.op_type != "MatMulInteger" or node.input[1] not in values:
             continue
         match = _NAME.fullmatch(_bias_after(node.output[0], readers, values))
         assert match is not None
-        channels = _channels(node, makers, values)
+        matrix, channels = plain(node.input[1].removesuffix(_SUFFIX)), _channels(node, makers, values)
         found[f"{match[1].removesuffix('bias').replace('.product.', '.')}weight"] = matrix[:channels].T
     return {name: torch.from_numpy(np.array(value, np.float32)) for name, value in found.items()}
 
