@@ -299,6 +299,8 @@ steps = [(name, one["loss"]) for name, one in run.updates()]
 save_file({name: value.contiguous() for name, value in trained_state(run.model).items()}, folder / f"rank{run.part[0]}.safetensors")
 if run.part[0] == 0:
     print(json.dumps([*zip(*steps), run.loss.scale.item()]))
+if torch.distributed.is_initialized():
+    torch.distributed.destroy_process_group()
 """
 
 
