@@ -34,8 +34,8 @@ _LARGEST = 3.0
 _WORTH = 0.69
 # A picture on which so many words of so many letters are read goes half by these and half by its looks.
 _FEW, _TELLING = 3, 3
-# Minus the logarithm of the share of all writing that a word has: one in 20,000.
-_COMMON = 10.0
+# Minus the logarithm of the share of all writing that a word has: one in 30,000.
+_COMMON = 10.3
 # A page on which one in so many of a language's own small words is seen is in that language.
 _SPOKEN = 3
 
@@ -114,7 +114,7 @@ class MiniEmbedder:
         return replace(asked, marked=np.array([name not in small for name in asked.names], bool))
 
     def encode_difference(self, text: str) -> RegionQuery:
-        """See `RegionEmbedder`: words rarer than one in 20,000, numbers, which are told apart by little, and languages.
+        """See `RegionEmbedder`: words rarer than one in 30,000, numbers, which are told apart by little, and languages.
 
         A page is in a language if a third of the small words are on it that tell this language from others.
         """
