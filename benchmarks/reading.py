@@ -16,7 +16,7 @@ import resource
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from visir.capture import CaptureOptions, pdf
 from visir.capture.ocr import read_words
 from visir.unise.regions import RegionEmbedder
 from visir.unise.words import fold_word
+
+HEAD = ["reader", "words read (recall)", "right of what it read", "CPU s a page", "faster than tesseract"]
 
 
 def benchmark_pages(folder: Path, count: int) -> Iterator[Screenshot]:
@@ -62,6 +64,32 @@ def counted(text: str) -> Counter[str]:
     return Counter(word for word in map(fold_word, text.split()) if word)
 
 
+def compare(model: RegionEmbedder, pages: Iterable[Screenshot]) -> tuple[int, int, list[list[str]]]:
+    """Let a model and tesseract read the same pages in turn; returns how many pages and words there are, and the rows below `HEAD`."""
+    readers: dict[str, Callable[[Screenshot], Screenshot]] = {
+        model.name: model.read,
+        "tesseract": lambda page: read_words(page, "eng", 300.0),
+    }
+    right, said, seconds = Counter[str](), Counter[str](), Counter[str]()
+    written, number = 0, 0
+    for page in pages:
+        truth = counted(page.text)
+        written, number = written + truth.total(), number + 1
+        bare = replace(page, text="", words=())
+        for name, read in readers.items():
+            started = cpu()
+            found = counted(read(bare).text)
+            seconds[name] += cpu() - started  # type: ignore[assignment]
+            right[name] += (found & truth).total()
+            said[name] += found.total()
+    rows = [
+        [name, f"{right[name] / written:.3f}", f"{right[name] / max(1, said[name]):.3f}", f"{seconds[name] / number:.2f}",
+         f"{seconds['tesseract'] / seconds[name]:.1f}"]
+        for name in readers
+    ]  # fmt: skip
+    return number, written, rows
+
+
 def main() -> None:
     """Read, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,30 +100,10 @@ def main() -> None:
     options = parser.parse_args()
     model = load_embedder(options.model, device=options.device)
     assert isinstance(model, RegionEmbedder)
-    readers: dict[str, Callable[[Screenshot], Screenshot]] = {
-        model.name: model.read,
-        "tesseract": lambda page: read_words(page, "eng", 300.0),
-    }
-    right, said, seconds = Counter[str](), Counter[str](), Counter[str]()
-    written, pages = 0, 0
     pages_of = benchmark_pages if list(options.folder.glob("pages-*.jsonl")) else pdf_pages
-    for page in pages_of(options.folder, options.pages):
-        truth = counted(page.text)
-        written, pages = written + truth.total(), pages + 1
-        bare = replace(page, text="", words=())
-        for name, read in readers.items():
-            started = cpu()
-            found = counted(read(bare).text)
-            seconds[name] += cpu() - started  # type: ignore[assignment]
-            right[name] += (found & truth).total()
-            said[name] += found.total()
-    rows = [
-        [name, f"{right[name] / written:.3f}", f"{right[name] / max(1, said[name]):.3f}", f"{seconds[name] / pages:.2f}",
-         f"{seconds['tesseract'] / seconds[name]:.1f}"]
-        for name in readers
-    ]  # fmt: skip
-    print(f"{pages} pages, {written:,} words\n")
-    print(table(["reader", "words read (recall)", "right of what it read", "CPU s a page", "faster than tesseract"], rows), "\n")
+    pages, words, rows = compare(model, pages_of(options.folder, options.pages))
+    print(f"{pages} pages, {words:,} words\n")
+    print(table(HEAD, rows), "\n")
     print(machine(), time.strftime("%Y-%m-%d"))
 
 

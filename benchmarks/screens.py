@@ -12,17 +12,15 @@ import io
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from common import machine, table
 from PIL import Image, ImageFilter
 from playwright.sync_api import sync_playwright
-from reading import counted, cpu
+from reading import HEAD, compare
 
 from visir import Screenshot, load_embedder
-from visir.capture.ocr import read_words
 from visir.capture.web import find_chromium
 from visir.unise.regions import RegionEmbedder
 
@@ -201,23 +199,13 @@ def main() -> None:
     options = parser.parse_args()
     model = load_embedder(options.model)
     assert isinstance(model, RegionEmbedder)
-    readers: dict[str, Callable[[Screenshot], Screenshot]] = {
-        model.name: model.read,
-        "tesseract": lambda page: read_words(page, "eng", 300.0),
-    }
     rows = []
     for kind, pages in screens(options.pages).items():
-        for name, read in readers.items():
-            right = written = said = 0
-            started = cpu()
-            for page in pages:
-                truth, found = counted(page.text), counted(read(replace(page, text="", words=())).text)
-                right, written, said = right + (truth & found).total(), written + truth.total(), said + found.total()
-            rows.append([kind, name, f"{right / written:.3f}", f"{right / max(1, said):.3f}", f"{(cpu() - started) / len(pages):.2f}"])
+        rows += [[kind, *row] for row in compare(model, pages)[2]]
         for number, page in enumerate(pages if options.keep else []):
             options.keep.mkdir(parents=True, exist_ok=True)
             page.image.save(options.keep / f"{kind.replace(', ', '-')}-{number}.png")
-    print(table(["pages", "reader", "words read (recall)", "right of what it read", "CPU s a page"], rows), "\n")
+    print(table(["pages", *HEAD], rows), "\n")
     print(machine(), time.strftime("%Y-%m-%d"))
 
 
