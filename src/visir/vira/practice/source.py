@@ -1,5 +1,8 @@
 """What is written on practice pages: passages of real text, words, names of things and numbers."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
 
 from visir.unise.words import fold_word
@@ -14,6 +17,8 @@ _CODES = ("#", "No. ", "INV-", "ID ", "A", "+", "0")
 _ENDS = ("com", "org", "net", "de", "fr", "io", "es")
 _KEYWORDS = ("def", "return", "if", "for", "while", "import", "const", "let", "class", "public", "void", "int", "print", "else", "try")
 _ENGLISH = 0.5
+
+Choice = TypeVar("Choice")
 
 
 class TextSource:
@@ -40,9 +45,12 @@ class TextSource:
         """One word of the page's language: half of them such as are often written, half any of its word list."""
         while True:
             words = self._common if self.rng.random() < 0.5 else self._words
-            word = words[int(self.rng.integers(len(words)))]
+            word = self._any(words)
             if self._allowed(word):
                 return word
+
+    def _any(self, choices: Sequence[Choice]) -> Choice:
+        return choices[int(self.rng.integers(len(choices)))]
 
     def _allowed(self, word: str) -> bool:
         held = is_held_word(fold_word(word))
@@ -53,7 +61,7 @@ class TextSource:
         if self._held_only:
             return " ".join(self.word() for _ in range(int(self.rng.integers(min(8, limit), limit + 1))))
         for _ in range(8):
-            _, text = self._texts[int(self.rng.integers(len(self._texts)))]
+            _, text = self._any(self._texts)
             words = [word for word in text.split() if self._allowed(word)]
             if words:
                 break
@@ -78,7 +86,7 @@ class TextSource:
     def title(self) -> str:
         """The title of a section or an article."""
         for _ in range(4):
-            title, _ = self._texts[int(self.rng.integers(len(self._texts)))]
+            title, _ = self._any(self._texts)
             if title and not self._held_only and all(self._allowed(word) for word in title.split()):
                 return title
         return self.phrase(2, 6)
@@ -86,14 +94,14 @@ class TextSource:
     def number(self) -> str:
         """A number as tables, charts, receipts and dashboards show them."""
         rng = self.rng
-        kind, mark, unit = int(rng.integers(12)), str(rng.choice(_MARKS)), str(rng.choice(_UNITS))
+        kind = int(rng.integers(12))
         if kind == 0:
             day, month, year = rng.integers(1, 32), rng.integers(1, 13), rng.integers(1950, 2030)
-            return (f"{day:02}.{month:02}.{year}", f"{month:02}/{day:02}/{year}", f"{year}-{month:02}-{day:02}")[int(rng.integers(3))]
+            return self._any((f"{day:02}.{month:02}.{year}", f"{month:02}/{day:02}/{year}", f"{year}-{month:02}-{day:02}"))
         if kind == 1:
-            return f"{_MONTHS[int(rng.integers(12))]} {rng.integers(1, 32)}, {rng.integers(1950, 2030)}"
+            return f"{self._any(_MONTHS)} {rng.integers(1, 32)}, {rng.integers(1950, 2030)}"
         if kind == 2:
-            return f"{mark}{rng.integers(0, 2000)}.{rng.integers(100):02}"
+            return f"{self._any(_MARKS)}{rng.integers(0, 2000)}.{rng.integers(100):02}"
         if kind == 3:
             return f"{rng.normal() * 10 ** float(rng.integers(-1, 4)):.{int(rng.integers(0, 4))}f}"
         if kind == 4:
@@ -101,28 +109,28 @@ class TextSource:
         if kind == 5:
             return f"{rng.integers(0, 24):02}:{rng.integers(0, 60):02}"
         if kind == 6:
-            return f"{rng.random() * 100:.{int(rng.integers(0, 3))}f}{unit}"
+            return f"{rng.random() * 100:.{int(rng.integers(0, 3))}f}{self._any(_UNITS)}"
         if kind == 7:
-            return f"{rng.choice(_SIGNS)}{rng.random() * 10 ** float(rng.integers(1, 3)):.{int(rng.integers(0, 3))}f}%"
+            return f"{self._any(_SIGNS)}{rng.random() * 10 ** float(rng.integers(1, 3)):.{int(rng.integers(0, 3))}f}%"
         if kind == 8:
-            return f"{mark}{rng.random() * 10 ** float(rng.integers(1, 4)):.{int(rng.integers(0, 2))}f}{rng.choice(_SIZES)}"
+            return f"{self._any(_MARKS)}{rng.random() * 10 ** float(rng.integers(1, 4)):.{int(rng.integers(0, 2))}f}{self._any(_SIZES)}"
         if kind == 9:
             one, two = rng.integers(0, 100, 2)
-            return (f"{one}h {two % 60}m", f"{one} x {two}.{rng.integers(100):02}", f"{one}/{two}", f"v{one}.{two}")[int(rng.integers(4))]
+            return self._any((f"{one}h {two % 60}m", f"{one} x {two}.{rng.integers(100):02}", f"{one}/{two}", f"v{one}.{two}"))
         if kind == 10:
-            return f"{rng.choice(_CODES)}{rng.integers(0, 10 ** int(rng.integers(2, 8)))}"
+            return f"{self._any(_CODES)}{rng.integers(0, 10 ** int(rng.integers(2, 8)))}"
         return str(rng.integers(0, 10 ** int(rng.integers(1, 5))))
 
     def address(self) -> str:
         """A mail or web address, or a path."""
         one, two = (fold_word(self.word()).replace("'", "") or "a" for _ in range(2))
-        end = _ENDS[int(self.rng.integers(len(_ENDS)))]
-        return (f"{one}@{two}.{end}", f"https://www.{one}.{end}/{two}", f"/{one}/{two}.txt", f"{one}_{two}")[int(self.rng.integers(4))]
+        end = self._any(_ENDS)
+        return self._any((f"{one}@{two}.{end}", f"https://www.{one}.{end}/{two}", f"/{one}/{two}.txt", f"{one}_{two}"))
 
     def code(self) -> str:
         """One line of something like a program."""
         one, two, three = (fold_word(self.word()).replace("'", "") or "a" for _ in range(3))
-        key = _KEYWORDS[int(self.rng.integers(len(_KEYWORDS)))]
+        key = self._any(_KEYWORDS)
         number = self.rng.integers(1000)
         shapes = (
             f"{one} = {two}({three}, {number})",
@@ -135,4 +143,4 @@ class TextSource:
             f"        {one} += {number}",
             "}",
         )
-        return shapes[int(self.rng.integers(len(shapes)))]
+        return self._any(shapes)
