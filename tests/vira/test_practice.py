@@ -1,4 +1,5 @@
 import gzip
+import zipfile
 
 import msgpack
 import numpy as np
@@ -104,6 +105,16 @@ def test_a_damaged_pack_is_told_in_one_line(pack_path, tmp_path):
     cut.write_bytes(pack_path.read_bytes()[:5000])
     with pytest.raises(ModelError, match="damaged"):
         Pack.open(cut)
+
+
+def test_a_pack_of_an_earlier_visir_is_told_in_one_line(pack_path, tmp_path):
+    earlier = tmp_path / "earlier.zip"
+    with zipfile.ZipFile(pack_path) as whole, zipfile.ZipFile(earlier, "w") as archive:
+        for name in whole.namelist():
+            if not name.startswith("shares/"):
+                archive.writestr(name, whole.read(name))
+    with pytest.raises(ModelError, match="build it anew"):
+        Pack.open(earlier)
 
 
 def test_how_often_words_are_written_is_packed(tmp_path):

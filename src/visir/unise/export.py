@@ -18,7 +18,7 @@ MAX_TOKENS = 256
 SETTINGS = "1_Pooling/config.json", "config_sentence_transformers.json"
 """Files in which sentence-transformers says how a model pools, and what it puts before queries."""
 _OPSET = 23
-# What a channel of the wide half of a layer may reach.
+# What a channel that goes into a product of a layer's feed-forward half may reach.
 _PEAK = 6.0
 
 

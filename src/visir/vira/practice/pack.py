@@ -55,7 +55,7 @@ class Pack:
         """Read one split of a pack into memory (about 40 MB).
 
         Raises:
-            ModelError: there is none, or it is damaged.
+            ModelError: there is none, or it is damaged, or an earlier visir made it.
         """
         if not Path(path).is_file():
             raise ModelError(f"{path}: no practice pack there; build one with `python -m visir.vira.practice.build_pack`")
@@ -66,6 +66,10 @@ class Pack:
             fonts = [
                 FontFile(font["family"], archive.read(font["file"]), font["wide"]) for font in manifest["fonts"] if font["split"] == split
             ]
+            if not any(name.startswith("shares/") for name in archive.namelist()):
+                raise ModelError(
+                    f"{path}: a practice pack of an earlier visir; build it anew with `python -m visir.vira.practice.build_pack`"
+                )
             texts, words, shares = {}, {}, {}
             for language in manifest["languages"]:
                 lines = archive.read(f"texts/{language}.{split}.txt").decode().splitlines()
