@@ -1,8 +1,10 @@
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from visir.errors import QueryError
 from visir.index import store as module
 from visir.index.store import Document, Store, new_edition, pack_boxes
 
@@ -131,3 +133,14 @@ def test_writers_that_name_a_new_document_at_once_leave_one_row_of_it(store):
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(put, range(1, 7)))
     assert sorted(document.path for document in store.documents()) == [f"/{name}.pdf" for name in range(8)]
+
+
+def test_nothing_of_a_search_that_failed_goes_on(store):
+    # LanceDB would come back to an interpreter that ends meanwhile, which dies by a signal then.
+    vectors = normal(np.random.default_rng(5), 100)
+    add(store, vectors)
+    store.optimise()
+    for _ in range(20):
+        with pytest.raises(QueryError):
+            store.find(vectors[0], "page", 3, "colour = 3")
+        assert not asyncio.all_tasks(module._loop())

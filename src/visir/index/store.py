@@ -371,7 +371,13 @@ class Store:
         """Ask everything at once; return the answers, and the editions that count meanwhile."""
 
         async def ask() -> list[Any]:
-            return await asyncio.gather(self._live_editions(), *(question.to_arrow() for question in questions if question))
+            asked = [self._live_editions(), *(question.to_arrow() for question in questions if question)]
+            # All are waited for, also when one fails: a process that ends while LanceDB still works on another is killed by a signal.
+            told = await asyncio.gather(*asked, return_exceptions=True)
+            for answer in told:
+                if isinstance(answer, BaseException):
+                    raise answer
+            return told
 
         with filter_errors():
             live, *told = _run(ask())
