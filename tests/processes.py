@@ -3,14 +3,22 @@
 from pathlib import Path
 
 
+def processes() -> list[Path]:
+    """Return the folder of each process in /proc; any of them may end before it is read.
+
+    `Path.glob` looks at each, and fails where one has just ended.
+    """
+    return [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
 def children(pid: int) -> list[int]:
     """Return the processes below one, from /proc."""
     found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for entry in processes():
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[1]) == pid and fields[0] != "Z":
-            found.append(int(stat.parent.name))
+            found.append(int(entry.name))
     return found + [lower for child in found for lower in children(child)]

@@ -17,6 +17,7 @@ import hostile
 import pytest
 from hostile import Case
 from PIL import Image
+from processes import processes
 
 from visir.capture import CaptureOptions, Worker
 from visir.capture.ocr import find_tesseract
@@ -39,14 +40,13 @@ TABLES = {"pdf": hostile.PDF, "image": hostile.IMAGES, "office": hostile.OFFICE,
 
 def processes_with(word):
     """The processes that name a word in their command line, and the dead children of this one."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-                if word.encode() in (entry / "cmdline").read_bytes() or (state == "Z" and int(parent) == os.getpid()):
-                    yield entry.name
-            except OSError:
-                continue
+    for entry in processes():
+        try:
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            if word.encode() in (entry / "cmdline").read_bytes() or (state == "Z" and int(parent) == os.getpid()):
+                yield entry.name
+        except OSError:
+            continue
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import children
+from processes import children, processes
 
 from visir.capture import network, web
 from visir.capture.options import CaptureOptions
@@ -554,14 +554,13 @@ def renderers():
 
 def processes_of(word):
     """(pid, resident bytes) of the processes whose command line holds ``word``."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if word.encode() in (entry / "cmdline").read_bytes():
-                    pages = int((entry / "statm").read_text().split()[1])
-                    yield int(entry.name), pages * os.sysconf("SC_PAGE_SIZE")
-            except OSError:
-                continue
+    for entry in processes():
+        try:
+            if word.encode() in (entry / "cmdline").read_bytes():
+                pages = int((entry / "statm").read_text().split()[1])
+                yield int(entry.name), pages * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            continue
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

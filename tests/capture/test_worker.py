@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from documents import write_pdf
 from PIL import Image
-from processes import children
+from processes import children, processes
 
 from visir.capture import CaptureOptions, Worker, capture
+from visir.capture import worker as worker_module
 from visir.capture.office import find_soffice
 from visir.errors import CaptureError, CaptureTimeout, UnsupportedError
 
@@ -28,9 +29,9 @@ def alive(pid: int) -> bool:
 def named(word: str) -> list[str]:
     """Return the processes whose command line holds a word."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+    for entry in processes():
         with contextlib.suppress(OSError):
-            found += [entry.parent.name] if word.encode() in entry.read_bytes() else []
+            found += [entry.name] if word.encode() in (entry / "cmdline").read_bytes() else []
     return found
 
 
@@ -113,6 +114,19 @@ def test_a_worker_dies_with_its_killed_parent(tmp_path):
     until(lambda: not Path(folder).exists())
     parent.stdin.close()
     parent.stdout.close()
+
+
+def test_a_browser_that_outlives_its_renderer_is_killed_by_its_lock(tmp_path):
+    profile = tmp_path / "work" / "profile"
+    profile.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"]) as browser:
+        (profile / "SingletonLock").symlink_to(f"host-{browser.pid}")
+        worker_module._remove(str(profile.parent))
+        try:
+            assert browser.wait(5) == -signal.SIGKILL
+        finally:
+            browser.kill()
+    assert not profile.parent.exists()
 
 
 @pytest.mark.skipif(not find_soffice(), reason="needs LibreOffice")

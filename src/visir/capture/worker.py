@@ -152,9 +152,10 @@ def _remove(folder: str) -> None:
     Chromium has a process group of its own. It ends when its driver is gone, but writes its profile first, and makes the
     folder anew for that. Its lock on the profile tells its process: a link to ``HOST-PID``.
     """
-    for lock in Path(folder).glob("*/SingletonLock"):
-        with contextlib.suppress(OSError, ValueError):
-            os.kill(int(os.readlink(lock).rpartition("-")[2]), signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        for profile in Path(folder).iterdir():  # not glob: it passes over a link that leads nowhere
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int(os.readlink(profile / "SingletonLock").rpartition("-")[2]), signal.SIGKILL)
     end = time.monotonic() + _LINGER_SECONDS
     while os.path.exists(folder) and time.monotonic() < end:
         shutil.rmtree(folder, ignore_errors=True)
