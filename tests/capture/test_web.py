@@ -606,6 +606,28 @@ def test_killed_process_takes_the_browser_along(folder):
         assert list(processes_of(profiles)) == []
 
 
+@pytest.mark.parametrize(("refusals", "told"), [(2, ""), (3, "Unable to capture screenshot")])
+def test_a_picture_that_chromium_refuses_is_asked_for_again(browser, folder, monkeypatch, refusals, told):
+    from playwright.sync_api import CDPSession, Error
+
+    send, refused = CDPSession.send, []
+
+    def refusing(self, method, params=None):
+        if method == "Page.captureScreenshot" and len(refused) < refusals:
+            refused.append(method)
+            raise Error("CDPSession.send: Protocol error (Page.captureScreenshot): Unable to capture screenshot")
+        return send(self, method, params)
+
+    monkeypatch.setattr(CDPSession, "send", refusing)
+    page = write(folder, "page.html", "<p>Againword</p>")
+    if told:
+        with pytest.raises(CaptureError, match=told):
+            list(browser.capture(page))
+    else:
+        assert all_text(browser.capture(page)) == "Againword"
+    assert len(refused) == refusals
+
+
 def test_dead_browser_is_started_anew(browser, folder):
     page = write(folder, "page.html", "<p>Againword</p>")
     list(browser.capture(page))

@@ -389,10 +389,20 @@ class _Tab:
         return facts
 
     def _photograph(self, height: int) -> bytes:
+        from playwright.sync_api import Error as PlaywrightError
+
         order: dict[str, Any] = {"format": "jpeg", "quality": QUALITY, "optimizeForSpeed": True}
         if height != HEIGHT:
             order["clip"] = {"x": 0, "y": 0, "width": WIDTH, "height": height, "scale": 1}
-        return base64.b64decode(self.devtools.send("Page.captureScreenshot", order)["data"])
+        # Chromium refuses a picture now and then when it is busy, and takes it when it is asked again.
+        for pause in (100, 400, 0):
+            try:
+                return base64.b64decode(self.devtools.send("Page.captureScreenshot", order)["data"])
+            except PlaywrightError as error:
+                if not pause or "Unable to capture screenshot" not in error.message:
+                    raise
+            self.page.wait_for_timeout(pause)
+        raise AssertionError("unreachable")
 
 
 def _fraction(box: list[float], width: float, height: float) -> Box:
