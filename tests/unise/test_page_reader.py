@@ -1,8 +1,9 @@
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
-from documents import draw_png
+from documents import draw_png, fonts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -255,6 +256,19 @@ def test_type_of_common_sizes_is_read_whatever_its_size(model, size):
     # A gap that is seen a letter too late costs two words.
     assert len(missed) <= 2, read
     assert len(read) <= len(words) + 1, read
+
+
+def test_small_labels_on_a_screen_are_read(model):
+    screen = Image.new("RGB", (1280, 720), "white")
+    pen = ImageDraw.Draw(screen)
+    small, smallest = (ImageFont.truetype(str(Path(fonts.__file__).parent / "DejaVuSans.ttf"), size) for size in (13, 9))
+    names = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug")
+    for number, name in enumerate(names):
+        pen.text((20, 20 + 40 * number), ("Weekly", "Accounts", "Monthly", "Visitors")[number % 4], "#64748b", small)
+        pen.rectangle((200 + 60 * number, 300 - 25 * number, 230 + 60 * number, 500), fill="#db2777")
+        pen.text((200 + 60 * number, 502), name, "#64748b", smallest)
+    read = plain(model.read(Screenshot.from_image(screen)).text)
+    assert sum(name.lower() not in read for name in names) <= 2, read
 
 
 def test_titles_along_the_axis_of_a_chart_are_read(model):

@@ -24,6 +24,8 @@ from visir.unise.words import COARSE, Floats, find_words, fit_size, fold_word, p
 _MAX_WORDS = 1000
 # Heights of words in pixels: below the first a page is enlarged, to bring them to the second; above the third they are read at half size.
 _SMALL, _WANTED, _LARGE = 9.5, 12.0, 18.0
+# Type that is lower than this at half the default size, where all small type looks about 6.5 pixels high, is enlarged at once: so much.
+_FINE, _MAGNIFIED = 7.2, 1.7
 # No page is looked at with more than so many times the default number of pixels.
 _ENLARGED = 4.0
 # Words spelt as surely as this are not looked up; for others so many words of the lexicon are weighed.
@@ -100,28 +102,26 @@ class PageReader:
     def look(self, image: Image.Image) -> Reading:
         """Return the words seen on a picture.
 
-        The tower reads type of some 9 to 20 pixels. A page is first seen at the size that shows a document's type so; where its type is
-        smaller and the picture has more to show, larger; and for words in large type at half that size, again and again.
+        The tower reads type of some 9 to 20 pixels. A page is glanced at, and then seen at the size that shows a document's type so;
+        where its type is smaller and the picture has more to show, larger; and for words in large type at half that size, again and again.
         """
         image = image.convert("RGB")
-        size = self._fit(image.size, self._pixels, 1.0)
-        sight = self._see(image, size)
-        high = float(np.median(sight.heights)) * size[1] if len(sight.boxes) else 0.0
-        if 0 < high < _SMALL:
-            larger = self._fit(image.size, size[0] * size[1] * min(4.0, (_WANTED / high) ** 2), 1.5)
-            if larger[0] * larger[1] > 1.3 * size[0] * size[1]:
-                size, sight = larger, self._see(image, larger)
-        glanced, shown = self._glanced(image.size), size
+        glanced = self._glanced(image.size)
         glance = self._see(image, glanced)
+        size = self._fit(image.size, self._pixels, 1.0)
+        if 0 < _height(glance, glanced) < _FINE:
+            size = self._larger(image.size, size, _MAGNIFIED)
+        sight = self._see(image, size)
+        if 0 < (high := _height(sight, size)) < _SMALL and (larger := self._larger(image.size, size, (_WANTED / high) ** 2)) != size:
+            size, sight = larger, self._see(image, larger)
         seen: _Seen = [(sight, np.arange(len(sight.boxes)))]
-        while len(sight.boxes):
-            half = self._fit(image.size, shown[0] * shown[1] / 4, 1.0)
-            if min(half) < 2 * COARSE:
+        shown, half = size, glance
+        while len(sight.boxes) and half.heights.max(initial=0) * shown[1] > _LARGE:
+            halved = self._fit(image.size, shown[0] * shown[1] / 4, 1.0)
+            if min(halved) < 2 * COARSE:
                 break
-            smaller = glance if half == glanced else self._see(image, half)
-            seen, shown = _join(seen, smaller, _LARGE / shown[1]), half
-            if smaller.heights.max(initial=0) * half[1] <= _LARGE:
-                break
+            half = glance if halved == glanced else self._see(image, halved)
+            seen, shown = _join(seen, half, _LARGE / shown[1]), halved
         boxes, vectors, columns = self._words(seen)
         order = reading_order(boxes * np.tile(np.array(size, np.float32), 2))
         read = self._read([columns[number] for number in order], vectors[order])
@@ -164,6 +164,11 @@ class PageReader:
         """Return a size of about ``pixels``: at most `_ENLARGED` times the default, and at most ``most`` times the picture's sides."""
         wide, high = size
         return fit_size(wide, high, int(min(pixels, most**2 * wide * high, _ENLARGED * self._pixels)))
+
+    def _larger(self, whole: tuple[int, int], size: tuple[int, int], times: float) -> tuple[int, int]:
+        """Return a size of so many ``times`` the pixels of another, at most four; the other, if the whole picture has little more."""
+        wide, high = self._fit(whole, size[0] * size[1] * min(_ENLARGED, times), 1.5)
+        return (wide, high) if wide * high > 1.3 * size[0] * size[1] else size
 
     def _see(self, image: Image.Image, size: tuple[int, int]) -> _Sight:
         """Find words on a picture that is brought to one size, in no order."""
@@ -219,6 +224,11 @@ class PageReader:
             plain = by_letters[best] < _LEAST_LETTER * len(texts[best]) and by_looks[best] < _LEAST_LOOKS
             chosen[number] = "" if plain else texts[best]
         return chosen, sure
+
+
+def _height(sight: _Sight, size: tuple[int, int]) -> float:
+    """Return how high the word in the middle is, in pixels of the size at which it was seen; 0 where there is none."""
+    return float(np.median(sight.heights)) * size[1] if len(sight.boxes) else 0.0
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
