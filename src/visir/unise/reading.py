@@ -29,11 +29,11 @@ _FINE, _MAGNIFIED = 7.2, 1.7
 # No page is looked at with more than so many times the default number of pixels.
 _ENLARGED = 4.0
 # Words spelt as surely as this are not looked up; for others so many words of the lexicon are weighed.
-_LIKELY, _CANDIDATES = 0.3, 3
+_LIKELY, _CANDIDATES = 0.3, 6
 # A word of the lexicon that is likely spelt so and looks like it is at least so sure.
 _SURE, _ALIKE = 0.9, 0.55
 # What a word's looks (a cosine) count against its letters and its frequency (logarithms), and the frequency of a word that is not known.
-_LOOKS, _UNKNOWN = 300.0, -17.0
+_LOOKS, _UNKNOWN = 80.0, -17.0
 # By how much words must differ in these, all told, for one to be likelier by e; and what a word needs of the one or the other to be read.
 _DOUBT = 5.0
 _LEAST_LETTER, _LEAST_LOOKS = -2.5, 0.5
