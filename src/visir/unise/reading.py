@@ -108,7 +108,7 @@ class PageReader:
         image = image.convert("RGB")
         glanced = self._glanced(image.size)
         glance = self._see(image, glanced)
-        size = self._fit(image.size, self._pixels, 1.0)
+        plain = size = self._fit(image.size, self._pixels, 1.0)
         if 0 < _height(glance, glanced) < _FINE:
             size = self._larger(image.size, size, _MAGNIFIED)
         sight = self._see(image, size)
@@ -126,7 +126,7 @@ class PageReader:
         order = reading_order(boxes * np.tile(np.array(size, np.float32), 2))
         read = self._read([columns[number] for number in order], vectors[order])
         reading = Reading(boxes[order], vectors[order], *read, _gist(glance.fine))
-        return self._with_turned(reading, image, size) if len(order) <= _SPARSE else reading
+        return self._with_turned(reading, image, plain) if len(order) <= _SPARSE else reading
 
     def glance(self, image: Image.Image) -> Floats:
         """Return the gist (g,) of a picture: the means of the fine map over three by three parts of it, at half the default size.
