@@ -46,8 +46,8 @@ def draw(kind, number):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    pages = [draw(KINDS[number % 3], number) for number in range(90)]
-    return write_set(tmp_path_factory.mktemp("vira") / "drawn", pages, (320, 256), [KINDS[n % 3] for n in range(90)], ("label",))
+    pages = [draw(KINDS[number % 3], number) for number in range(150)]
+    return write_set(tmp_path_factory.mktemp("vira") / "drawn", pages, (320, 256), [KINDS[n % 3] for n in range(150)], ("label",))
 
 
 @pytest.fixture
@@ -69,14 +69,14 @@ def test_looks_of_pages_find_the_names_of_their_kinds(data, shipped):
     assert with_it > without
     after = load_embedder(str(shipped))
     assert after.revision != before.revision
-    pages = [Screenshot(draw(KINDS[number % 3], 1000 + number)) for number in range(9)]
+    pages = [Screenshot(draw(KINDS[number % 3], 1000 + number)) for number in range(60)]
     said = after.encode_document(KINDS)
-    for model, right in ((before, range(6)), (after, range(8, 10))):
+    for model, right in ((before, range(40)), (after, range(54, 61))):
         found = (model.encode_query([Query("", page) for page in pages]) @ said.T).argmax(1)
-        assert int((found == np.arange(9) % 3).sum()) in right
+        assert int((found == np.arange(60) % 3).sum()) in right
     # A page whose source tells its words is looked at too; a text that stands for a page has no looks.
     told = [Screenshot(page.encoded, words=(Word("figure", (0.4, 0.0, 0.5, 0.1)),), text="figure") for page in pages]
-    assert ((after.encode_document(told) @ said.T).argmax(1) == np.arange(9) % 3).sum() >= 6
+    assert ((after.encode_document(told) @ said.T).argmax(1) == np.arange(60) % 3).sum() >= 40
     np.testing.assert_array_equal(after.encode_document(["figure"]), before.encode_document(["figure"]))
 
 
