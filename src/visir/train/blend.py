@@ -6,15 +6,14 @@ A model that was trained further on other pages reads these better and what it r
 as well as the better of them, at the cost of one (Wortsman et al. 2022, model soups and robust fine-tuning).
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from visir.errors import ModelError, VisirError
+from visir.errors import ModelError
 from visir.train.checkpoint import load_split, save_split
+from visir.train.command import run_on_folders
 
 
 def blend(target: Path, runs: Sequence[Path]) -> None:
@@ -35,17 +34,5 @@ def blend(target: Path, runs: Sequence[Path]) -> None:
     save_split(target, "weights", means, meta, half=True)
 
 
-def main() -> None:
-    """Blend from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("target", type=Path, help="folder of the run that is made")
-    parser.add_argument("run", type=Path, nargs="+", help="folder of a run")
-    options = parser.parse_args()
-    try:
-        blend(options.target, options.run)
-    except VisirError as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run_on_folders(blend, __doc__, [("target", "folder of the run that is made"), ("run", "folder of a run")], several=True)

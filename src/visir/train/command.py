@@ -9,7 +9,9 @@ from typing import Any
 from visir.errors import VisirError
 
 
-def run_on_folders(action: Callable[..., Any], text: str | None, folders: Sequence[tuple[str, str]], pack: bool = False) -> None:
+def run_on_folders(
+    action: Callable[..., Any], text: str | None, folders: Sequence[tuple[str, str]], pack: bool = False, several: bool = False
+) -> None:
     """Call an action with the folders that the command line names; an error of ours is one line.
 
     Args:
@@ -17,10 +19,11 @@ def run_on_folders(action: Callable[..., Any], text: str | None, folders: Sequen
         text: what ``--help`` says.
         folders: name and meaning of each.
         pack: whether it needs a practice pack.
+        several: whether the last folder may be named again; the action gets a list of these.
     """
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, meaning in folders:
-        parser.add_argument(name, type=Path, help=meaning)
+    for number, (name, meaning) in enumerate(folders, 1):
+        parser.add_argument(name, type=Path, nargs="+" if several and number == len(folders) else None, help=meaning)
     if pack:
         parser.add_argument("--pack", type=Path, default=Path("data/practice.zip"), help="the practice pack")
     try:
