@@ -1,5 +1,7 @@
 """What runs below this process."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -9,6 +11,14 @@ def processes() -> list[Path]:
     `Path.glob` looks at each, and fails where one has just ended.
     """
     return [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def processes_with(word: str) -> Iterator[Path]:
+    """Yield the folders of the processes whose command line holds a word."""
+    for entry in processes():
+        with contextlib.suppress(OSError):
+            if word.encode() in (entry / "cmdline").read_bytes():
+                yield entry
 
 
 def children(pid: int) -> list[int]:

@@ -17,7 +17,7 @@ import hostile
 import pytest
 from hostile import Case
 from PIL import Image
-from processes import processes
+from processes import processes, processes_with
 
 from visir.capture import CaptureOptions, Worker
 from visir.capture.ocr import find_tesseract
@@ -38,15 +38,14 @@ GOOD = {
 TABLES = {"pdf": hostile.PDF, "image": hostile.IMAGES, "office": hostile.OFFICE, "text": hostile.TEXTS, "web": hostile.WEB}
 
 
-def processes_with(word):
+def left_by(word):
     """The processes that name a word in their command line, and the dead children of this one."""
+    yield from processes_with(word)
     for entry in processes():
-        try:
+        with contextlib.suppress(OSError):
             state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-            if word.encode() in (entry / "cmdline").read_bytes() or (state == "Z" and int(parent) == os.getpid()):
-                yield entry.name
-        except OSError:
-            continue
+            if state == "Z" and int(parent) == os.getpid():
+                yield entry
 
 
 @contextlib.contextmanager
@@ -57,9 +56,9 @@ def clean():
         patch.setattr(tempfile, "tempdir", folder)
         yield
         end = time.monotonic() + 10
-        while time.monotonic() < end and list(processes_with(folder)):
+        while time.monotonic() < end and list(left_by(folder)):
             time.sleep(0.1)
-        assert list(processes_with(folder)) == []
+        assert list(left_by(folder)) == []
         assert os.listdir(folder) == []
 
 

@@ -1,5 +1,6 @@
 """Web capture against a real Chromium and real local servers."""
 
+import contextlib
 import gc
 import http.server
 import io
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import children, processes
+from processes import children, processes_with
 
 from visir.capture import network, web
 from visir.capture.options import CaptureOptions
@@ -554,13 +555,9 @@ def renderers():
 
 def processes_of(word):
     """(pid, resident bytes) of the processes whose command line holds ``word``."""
-    for entry in processes():
-        try:
-            if word.encode() in (entry / "cmdline").read_bytes():
-                pages = int((entry / "statm").read_text().split()[1])
-                yield int(entry.name), pages * os.sysconf("SC_PAGE_SIZE")
-        except OSError:
-            continue
+    for entry in processes_with(word):
+        with contextlib.suppress(OSError):
+            yield int(entry.name), int((entry / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -1,4 +1,3 @@
-import contextlib
 import os
 import signal
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 from documents import write_pdf
 from PIL import Image
-from processes import children, processes
+from processes import children, processes_with
 
 from visir.capture import CaptureOptions, Worker, capture
 from visir.capture import worker as worker_module
@@ -24,15 +23,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def named(word: str) -> list[str]:
-    """Return the processes whose command line holds a word."""
-    found = []
-    for entry in processes():
-        with contextlib.suppress(OSError):
-            found += [entry.name] if word.encode() in (entry / "cmdline").read_bytes() else []
-    return found
 
 
 def until(condition, seconds=10.0):
@@ -144,7 +134,7 @@ def test_libreoffice_goes_with_a_killed_parent_also_where_its_worker_was_writing
     time.sleep(1)
     parent.kill()
     parent.wait()
-    until(lambda: not named(folder))
+    until(lambda: not list(processes_with(folder)))
     until(lambda: not Path(folder).exists())
     parent.stdin.close()
     parent.stdout.close()

@@ -1,14 +1,14 @@
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
-from documents import draw_png, fonts
+from documents import draw_png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw, ImageFont
 
+from visir.capture.fonts import face
 from visir.screenshot import Query, Screenshot, Word
 from visir.unise.embedder import load_embedder
 from visir.unise.reading import reading_order
@@ -261,7 +261,7 @@ def test_type_of_common_sizes_is_read_whatever_its_size(model, size):
 def test_small_labels_on_a_screen_are_read(model):
     screen = Image.new("RGB", (1280, 720), "white")
     pen = ImageDraw.Draw(screen)
-    small, smallest = (ImageFont.truetype(str(Path(fonts.__file__).parent / "DejaVuSans.ttf"), size) for size in (13, 9))
+    small, smallest = (face("sans", size).shaped for size in (13, 9))
     names = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug")
     for number, name in enumerate(names):
         pen.text((20, 20 + 40 * number), ("Weekly", "Accounts", "Monthly", "Visitors")[number % 4], "#64748b", small)
