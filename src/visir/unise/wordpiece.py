@@ -24,7 +24,7 @@ class WordPiece:
         self._pieces = lru_cache(200_000)(self._cut)
 
     def __call__(self, text: str) -> list[int]:
-        """Return the ids of the text's tokens, without start and end."""
+        """Return the ids of the text's tokens, without start and end; a written "[SEP]" is text like any other."""
         return [number for word in _words(text) for number in self._pieces(word)]
 
     def sentences(self, text: str, most: int, count: int = 1) -> list[list[int]]:
