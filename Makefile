@@ -2,7 +2,8 @@
 # make devset  build the development benchmark in data/dev
 # make vira    build the training set in data/vira (hours); RECIPE=small for a small one
 # make test    install what the tests need, run every check
-# make unise-mini   train the default model anew, from nothing: its reader, its text encoder, what pages look like (a day; see docs/training.md)
+# make unise-mini   train the default model anew, from nothing: its reader, its text encoder, what pages look like (a day; see docs/training.md);
+#                   TRIAL=--smoke makes only a few steps of each, in a copy of this folder: what ships is written over
 PYTHON ?= python3
 RECIPE ?= full
 WORKERS ?= 1
@@ -55,9 +56,9 @@ slow:
 
 unise-mini: devset
 	test -f data/practice.zip || $(BIN)/python -m visir.vira.practice.build_pack -o data/practice.zip
-	$(BIN)/python -m visir.train.reading unise-mini-cpu.toml -o runs/unise-mini
+	$(BIN)/visir train unise-mini-cpu -o runs/unise-mini $(TRIAL)
 	$(BIN)/python -m visir.train.export_mini runs/unise-mini src/visir/unise/weights/unise-mini
 	$(BIN)/visir vira build small -o data/vira-small --workers $(WORKERS)
-	$(BIN)/visir train unise-mini-pairs -o runs/unise-mini-pairs
+	$(BIN)/visir train unise-mini-pairs -o runs/unise-mini-pairs $(TRIAL)
 	$(BIN)/python -m visir.train.export_encoder runs/unise-mini-pairs src/visir/unise/weights/unise-mini
 	$(BIN)/python -m visir.train.gist data/vira-small src/visir/unise/weights/unise-mini --leave-out news

@@ -34,6 +34,8 @@ _GAP = -3.0
 _NEVER = -1e4
 # Words that are gone through in step, those of like width together.
 _TOGETHER = 256
+# Cells that are named in one go: their chances (0.9 MB) stay in a core's own memory from one step to the next.
+_NAMED = 128
 _CLASS = {letter: number for number, letter in enumerate(ALPHABET, 1)}
 
 
@@ -71,9 +73,16 @@ class Speller:
         cells = last // PARTS - first // PARTS + 1
         ends = cells.cumsum()
         place = np.repeat(row * wide + first // PARTS - (ends - cells), cells) + np.arange(cells.sum())
-        named = (fine.reshape(channels, -1)[:, place].T @ self._map + self._bias).reshape(-1, CLASSES)
-        named -= named.max(1, keepdims=True)
-        named -= np.log(np.exp(named).sum(1, keepdims=True))
+        named = np.empty((len(place), PARTS * CLASSES), np.float32)
+        cell = fine.reshape(channels, -1)
+        for at in range(0, len(place), _NAMED):
+            part = named[at : at + _NAMED]
+            np.matmul(cell[:, place[at : at + _NAMED]].T, self._map, out=part)
+            part += self._bias
+            letters = part.reshape(-1, CLASSES)
+            letters -= letters.max(1, keepdims=True)
+            letters -= np.log(np.exp(letters).sum(1, keepdims=True))
+        named = named.reshape(-1, CLASSES)
         begins = (ends - cells) * PARTS + first % PARTS
         return [named[begin : begin + count] for begin, count in zip(begins.tolist(), (last - first + 1).tolist(), strict=True)]
 

@@ -28,10 +28,10 @@ _SMALL, _WANTED, _LARGE = 9.5, 12.0, 18.0
 _FINE, _MAGNIFIED = 7.2, 1.7
 # No page is looked at with more than so many times the default number of pixels.
 _ENLARGED = 4.0
-# Words spelt as surely as this are not looked up; for others so many words of the lexicon are weighed.
+# Words spelt as surely as this are not looked up; for others that are no words of the lexicon so many of these are weighed.
 _LIKELY, _CANDIDATES = 0.3, 6
-# A word of the lexicon that is likely spelt so and looks like it is at least so sure.
-_SURE, _ALIKE = 0.9, 0.55
+# A word of the lexicon that is spelt so and looks like it is at least so sure; one that is not likely spelt so must look more like it.
+_SURE, _ALIKE, _MORE_ALIKE = 0.9, 0.55, 0.6
 # What a word's looks (a cosine) count against its letters and its frequency (logarithms), and the frequency of a word that is not known.
 _LOOKS, _UNKNOWN = 80.0, -17.0
 # By how much words must differ in these, all told, for one to be likelier by e; and what a word needs of the one or the other to be read.
@@ -198,7 +198,7 @@ class PageReader:
         sure = np.array([chance for _, chance in spelt], np.float32)
         cores = [fold_word(word) for word in chosen]
         looks = (self.lexicon.vectors_of(cores) * vectors).sum(1)
-        known = (self.lexicon.shares_of(cores) > _UNKNOWN) & (looks > _ALIKE) & (sure > _LIKELY)
+        known = (self.lexicon.shares_of(cores) > _UNKNOWN) & (looks > np.where(sure > _LIKELY, _ALIKE, _MORE_ALIKE))
         sure[known] = np.maximum(sure[known], _SURE)
         doubtful = np.flatnonzero(sure < _LIKELY).tolist()
         if not doubtful:
@@ -232,7 +232,7 @@ def _height(sight: _Sight, size: tuple[int, int]) -> float:
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))[None]
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.0))[None]
 
 
 def _gist(fine: Floats) -> Floats:
