@@ -61,4 +61,4 @@ unise-mini: devset
 	$(BIN)/visir vira build small -o data/vira-small --workers $(WORKERS)
 	$(BIN)/visir train unise-mini-pairs -o runs/unise-mini-pairs $(TRIAL)
 	$(BIN)/python -m visir.train.export_encoder runs/unise-mini-pairs src/visir/unise/weights/unise-mini
-	$(BIN)/python -m visir.train.gist data/vira-small src/visir/unise/weights/unise-mini --leave-out news
+	$(BIN)/python -m visir.train.gist data/vira-small src/visir/unise/weights/unise-mini --leave-out news $(if $(TRIAL),--most 40)

@@ -24,7 +24,7 @@ from visir.train.sources import open_source
 from visir.train.stages import PairRun
 from visir.unise.embedder import WEIGHTS, load_embedder
 from visir.unise.export import export_text_encoder
-from visir.unise.onnx import open_session, open_text_embedder
+from visir.unise.onnx import ENCODER, open_session, open_text_embedder
 from visir.unise.wordpiece import WordPiece
 
 BIRDS = ["heron", "owl", "eagle", "robin", "swan", "duck", "crane", "finch", "raven", "stork", "goose", "wren"]
@@ -75,6 +75,11 @@ def test_the_reader_stays_as_it_is(run):
     trained, _, _ = run
     names = {name for name, value in trained.model.named_parameters() if value.requires_grad}
     assert all("encoder.layer" in name for name in names)
+
+
+def test_who_may_read_a_folder_may_read_the_encoder_in_it(shipped, tmp_path):
+    (tmp_path / "plain").mkdir()
+    assert (shipped / ENCODER).stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_the_encoder_that_ships_says_what_the_trained_model_says(run, shipped):

@@ -50,14 +50,16 @@ def export_encoder(run: Path, folder: Path) -> Gate:
     # Of a folder, its name: where it lay is nobody's business.
     name = recipe["model"]["encoder"] = Path(recipe["model"]["encoder"]).name
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{ENCODER}-") as scratch:
+        # A folder in it: the scratch folder itself is for its owner's eyes alone, and so would be the encoder.
+        encoder = Path(scratch) / ENCODER
         with hushed():
-            export_text_encoder(run / "model" / ENCODER, Path(scratch), name)
-        gate = _compare(run, recipe["data"], Path(scratch))
+            export_text_encoder(run / "model" / ENCODER, encoder, name)
+        gate = _compare(run, recipe["data"], encoder)
         if not gate.passed:
             raise ModelError(f"{run}: its encoder was not exported, for in 8 bits it strays too far from the trained one: {gate}")
-        _see_whole_pages(Path(scratch))
+        _see_whole_pages(encoder)
         shutil.rmtree(folder / ENCODER, ignore_errors=True)
-        shutil.copytree(scratch, folder / ENCODER)
+        encoder.rename(folder / ENCODER)
     # What gists add to a page's vector was learnt beside the encoder that was here before.
     (folder / "gist.npz").unlink(missing_ok=True)
     write_config(folder, calibration=facts["calibration"], text_made_by=facts["made"], gist="", gist_made_by=None)
