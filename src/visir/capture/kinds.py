@@ -29,6 +29,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (_COMPOUND, "office"),
     (b"{\\rtf", "office"),
 )
+_WRITTEN = ("web", "markdown", "csv", "text")
 _MAX_UNPACKED = 1 << 30
 
 
@@ -54,7 +55,9 @@ def kind_of_file(path: Path) -> str:
         raise CaptureError(str(path), f"cannot be read: {error.strerror or error}") from error
     if not head:
         raise CaptureError(str(path), "is empty")
-    if b"%PDF-" in head:
+    promised = kind_of_name(path)
+    # Bytes may stand before a PDF's mark; in a text they may be what the text is about.
+    if head.startswith(b"%PDF-") or (b"%PDF-" in head and promised not in _WRITTEN):
         return "pdf"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image"
@@ -63,10 +66,10 @@ def kind_of_file(path: Path) -> str:
     if head.startswith(_COMPOUND) and head[28:30] != b"\xfe\xff":
         # Every Office file of the old kind says its byte order there; without it LibreOffice shows the bytes as text.
         raise CaptureError(str(path), "is a damaged Office file: open it in an Office program and save it anew")
-    promised = kind_of_name(path)
     for magic, kind in _MAGIC:
-        # "BM" also begins ordinary words: two letters are believed only under a picture's name.
-        if head.startswith(magic) and (len(magic) > 2 or promised == "image"):
+        # Marks that are letters also begin ordinary words: under a text's name they are believed only before bytes that no text has.
+        doubtful = magic == b"BM" or (magic == b"GIF8" and promised in _WRITTEN and b"\0" not in head)
+        if head.startswith(magic) and (promised == "image" or not doubtful):
             return kind
     return _kind_of_text(path, head, promised)
 

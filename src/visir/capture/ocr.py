@@ -9,6 +9,7 @@ from functools import cache
 
 from PIL import Image
 
+from visir.errors import MissingToolError
 from visir.screenshot import Box, Screenshot, lay_out
 
 _READABLE_SIDE = 2200
@@ -21,6 +22,13 @@ def find_tesseract() -> str | None:
     return shutil.which("tesseract")
 
 
+@cache
+def _languages(tesseract: str) -> tuple[str, ...]:
+    """Return the languages that a tesseract has learnt; nothing where it does not tell."""
+    told = subprocess.run([tesseract, "--list-langs"], capture_output=True, check=False).stdout.decode("utf-8", "replace")
+    return tuple(line.strip() for line in told.splitlines()[1:] if line.strip())
+
+
 def read_words(screenshot: Screenshot, language: str = "eng", timeout: float = 60.0) -> Screenshot:
     """Return the screenshot with the words that tesseract reads on it; unchanged where it is missing or fails.
 
@@ -28,10 +36,19 @@ def read_words(screenshot: Screenshot, language: str = "eng", timeout: float = 6
         screenshot: any page.
         language: tesseract's language codes, joined by ``+``.
         timeout: seconds after which the page stays without words.
+
+    Raises:
+        MissingToolError: tesseract has not learnt one of the languages.
     """
     tesseract = find_tesseract()
     if tesseract is None:
         return screenshot
+    there = _languages(tesseract)
+    for code in language.split("+"):
+        if there and code not in there:
+            raise MissingToolError(
+                screenshot.uri, f"tesseract has no language {code!r}: install tesseract-ocr-{code}, or name some of {', '.join(there)}"
+            )
     image = screenshot.image.convert("L")
     # Tesseract wants letters some 25 pixels high, about twice what a stored page has.
     factor = max(1.0, min(2.0, _READABLE_SIDE / max(image.size)))

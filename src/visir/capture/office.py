@@ -37,6 +37,8 @@ _PROFILE = (
     + "\n</oor:items>\n"
 )
 _PART = re.compile(r"xl/(worksheets/[^/]+|sharedStrings)\.xml|ppt/slides/[^/]+\.xml")
+# What reading an archive raises where it is damaged, or where a part of it is locked or packed in a way that Python does not know.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, KeyError, EOFError, OSError, RuntimeError, ValueError)
 _HEAD_START = 0.5
 _KNOWN_PLACES = ("/Applications/LibreOffice.app/Contents/MacOS/soffice", "C:/Program Files/LibreOffice/program/soffice.exe")
 
@@ -122,7 +124,7 @@ class Office:
 
 def _date(path: Path) -> str:
     """Return when an Office file says it was changed; the PDF made of it only knows today."""
-    with contextlib.suppress(zipfile.BadZipFile, KeyError, OSError), zipfile.ZipFile(path) as archive:
+    with contextlib.suppress(*_DAMAGES), zipfile.ZipFile(path) as archive:
         for part in {"docProps/core.xml", "meta.xml"} & set(archive.namelist()):
             found = re.search(rb"<(?:dcterms:modified|dc:date)[^>]*>(\d{4}-\d\d-\d\d)", archive.open(part).read(1 << 20))
             if found:
@@ -137,7 +139,7 @@ def _damaged_parts(path: Path) -> list[str]:
         there = set(archive.namelist())
         wanted = {name for name in there if _PART.fullmatch(name)}
         for base in ("xl/_rels/workbook.xml.rels", "ppt/_rels/presentation.xml.rels"):
-            with contextlib.suppress(KeyError, zipfile.BadZipFile):
+            with contextlib.suppress(*_DAMAGES):
                 for target in re.findall(r'Target="([^"]+)"', archive.open(base).read(1 << 20).decode("utf-8", "replace")):
                     name = target.lstrip("/") if target.startswith("/") else base.partition("_rels")[0] + target
                     wanted |= {name} if _PART.fullmatch(name) else set()
@@ -145,7 +147,7 @@ def _damaged_parts(path: Path) -> list[str]:
             try:
                 with archive.open(name) as part:
                     expat.ParserCreate().ParseFile(part)
-            except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, expat.ExpatError):
+            except (*_DAMAGES, expat.ExpatError):
                 damaged.append(name)
     return damaged
 

@@ -124,7 +124,9 @@ def cores() -> int:
 
 def told_threads() -> int:
     """Return how many threads ``OMP_NUM_THREADS`` says; 0 where it says nothing, which leaves it to a run time."""
-    return int(os.environ.get("OMP_NUM_THREADS", 0))
+    # OpenMP allows several numbers, of which the first is for threads that start no others.
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() else 0
 
 
 def open_session(path: Path, threads: int = 0) -> Any:
