@@ -217,3 +217,80 @@ def test_whoever_watches_is_told_the_end_though_it_came_while_he_looked_away(tmp
         return told
 
     assert anyio.run(main) == ["queued", "cancelled"]
+
+
+def finished(tmp_path, *sources, then=lambda first: None):
+    """Let jobs add sources; returns that job and one that is queued after it."""
+
+    async def main():
+        Index.open(tmp_path / "index").close()
+        jobs = Jobs(tmp_path / "index", tmp_path / "jobs", CaptureOptions())
+        await jobs.start()
+        first = await jobs.add("add", [str(source) for source in sources])
+        then(first)
+        second = await jobs.add("refresh")
+        with anyio.fail_after(60):
+            # Two of one millisecond may be worked on in either order.
+            for job in (first, second):
+                async for _ in jobs.watch(job.id):
+                    pass
+        await jobs.stop()
+        return first, second
+
+    return anyio.run(main)
+
+
+def test_a_job_that_cannot_be_noted_is_done_and_the_queue_goes_on(tmp_path, library):
+    def fill_the_disk(first):
+        # What is written first, so that every note fails.
+        (tmp_path / "jobs" / f"{first.id}.new").mkdir()
+
+    first, second = finished(tmp_path, library, then=fill_the_disk)
+    assert (first.state, first.indexed, second.state) == ("done", 3, "done")
+
+
+def test_a_job_that_cannot_be_written_down_is_turned_away_and_nobody_stumbles_over_it(tmp_path):
+    async def main():
+        (tmp_path / "jobs").write_text("where a folder cannot be made")
+        jobs = Jobs(tmp_path / "index", tmp_path / "jobs", CaptureOptions())
+        with pytest.raises(BusyError, match="cannot be written down"):
+            await jobs.add("refresh")
+        assert jobs.all() == []
+
+    anyio.run(main)
+
+
+def test_a_job_that_is_cancelled_while_its_process_begins_does_nothing(tmp_path, library, monkeypatch):
+    began = Jobs._running
+
+    async def while_it_begins(jobs):
+        process = await began(jobs)
+        job = jobs.get(jobs._current)
+        if job.kind == "add":
+            # As `cancel` does, which does not know the process yet.
+            job.state, job.message = "cancelled", "cancelled"
+        return process
+
+    monkeypatch.setattr(Jobs, "_running", while_it_begins)
+    first, second = finished(tmp_path, library)
+    assert (first.state, first.indexed, second.state) == ("cancelled", 0, "done")
+
+
+def test_a_process_that_tells_nonsense_fails_its_job_and_no_other(tmp_path, library, monkeypatch):
+    heard = Jobs._heard
+
+    async def nonsense(jobs, job, message):
+        if job.kind == "add":
+            raise ValueError("a line that is no JSON")
+        return await heard(jobs, job, message)
+
+    monkeypatch.setattr(Jobs, "_heard", nonsense)
+    first, second = finished(tmp_path, library)
+    assert (first.state, second.state) == ("failed", "done")
+    assert "no JSON" in first.message
+
+
+def test_what_went_while_it_waited_is_told_and_the_rest_is_added(tmp_path, library):
+    first, _ = finished(tmp_path, library, tmp_path / "gone.pdf")
+    assert (first.state, first.indexed, first.failed) == ("done", 3, 1)
+    assert first.failures[0].reason == "is not there any more"

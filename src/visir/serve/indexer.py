@@ -21,6 +21,7 @@ from visir.capture import CaptureOptions
 from visir.errors import VisirError
 from visir.heap import share_heap
 from visir.index import Index, Listeners, Summary
+from visir.index.paths import is_address
 
 _REPORT_SECONDS = 0.2
 _POLITENESS = 10
@@ -69,7 +70,12 @@ def _work(index: Index, request: dict[str, Any], reporter: _Reporter) -> None:
         else:
             if request["folder"]:
                 index.store.add_root(request["folder"])
-            summary = index.add(*request["sources"], listeners=listeners, remember=not request["folder"])
+            # What went while it waited is told, and the others are added all the same.
+            there = [source for source in request["sources"] if is_address(source) or os.path.lexists(source)]
+            summary = index.add(*there, listeners=listeners, remember=not request["folder"])
+            for source in set(request["sources"]) - set(there):
+                summary.failed += 1
+                reporter.failure(source, "is not there any more")
     except VisirError as error:
         reporter.send({"error": str(error)})
     else:

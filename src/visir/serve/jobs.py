@@ -100,14 +100,17 @@ class Jobs:
             folder: a folder to remember in place of the sources, which lie in it.
 
         Raises:
-            BusyError: too many wait.
+            BusyError: too many wait, or it cannot be written down.
         """
         self.check_room()
         # Names in the order of time: the queue is read back in it.
         job = Job(id=f"{time.time_ns() // 1_000_000:x}-{secrets.token_hex(3)}", kind=kind, sources=list(sources), created=_now())
+        try:
+            self._write(job, folder)
+        except OSError as error:
+            raise BusyError(f"the job cannot be written down ({error.strerror or error}): make room and try again") from error
         self._jobs[job.id] = job
         self._folders[job.id] = folder
-        self._write(job)
         self._forget_old()
         self._touch(job)
         self._wake.set()
@@ -190,7 +193,12 @@ class Jobs:
         while not self._closing:
             job = next((job for job in reversed(self.all()) if job.state == "queued"), None)
             if job is not None:
-                await self._work(job)
+                try:
+                    await self._work(job)
+                except (OSError, ValueError) as error:
+                    # Whatever it was, it is this job's failure and not the queue's.
+                    await self._stop_process()
+                    await self._finish(job, "failed", f"it could not be worked on ({error}); what was committed stays")
                 continue
             self._wake.clear()
             try:
@@ -201,11 +209,15 @@ class Jobs:
     async def _work(self, job: Job) -> None:
         job.state, job.started, self._current = "running", _now(), job.id
         job.failures, job.failed = [], 0
-        self._write(job)
+        self._note(job)
         self._touch(job)
         await self._tell()
         request = {"kind": job.kind, "sources": job.sources, "folder": self._folders[job.id]}
         process = await self._running()
+        if self._jobs[job.id].state == "cancelled":
+            # While the process began.
+            await self._finish(job, "cancelled", job.message)
+            return
         assert process.stdin is not None
         assert process.stdout is not None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -244,14 +256,14 @@ class Jobs:
             await self._finish(job, "cancelled", job.message)
         elif self._closing:
             job.state = "queued"
-            self._write(job)
+            self._note(job)
         else:
             await self._finish(job, "failed", "the process that indexes ended unexpectedly; what was committed stays")
 
     async def _finish(self, job: Job, state: JobState, message: str) -> None:
         job.state, job.message, job.finished, job.current = state, message, _now(), ""
         self._current = ""
-        self._write(job)
+        self._note(job)
         self._changed()
         self._touch(job)
         await self._tell()
@@ -270,7 +282,8 @@ class Jobs:
         return self._process
 
     async def _stop_process(self) -> None:
-        process = self._process
+        # The next job gets a process of its own: this one may be asked to end a moment after it finished.
+        process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -284,13 +297,18 @@ class Jobs:
 
     # Writing down and telling
 
-    def _write(self, job: Job) -> None:
+    def _note(self, job: Job) -> None:
+        """Write down how far a job is; where that fails it is done again at the next start, which costs nothing."""
+        with contextlib.suppress(OSError):
+            self._write(job, self._folders[job.id])
+
+    def _write(self, job: Job, folder: str) -> None:
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{job.id}.json"
         fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps({"job": job.model_dump(), "folder": self._folders[job.id]}), encoding="utf-8")
+        fresh.write_text(json.dumps({"job": job.model_dump(), "folder": folder}), encoding="utf-8")
         os.replace(fresh, path)
 
     def _forget_old(self) -> None:
