@@ -5,6 +5,7 @@ import json
 import urllib.request
 from pathlib import Path
 
+import httpx2
 import pytest
 from documents import write_pdf
 from PIL import Image
@@ -188,5 +189,34 @@ def test_health_and_metrics(client):
 def test_a_server_that_is_not_there_is_one_clear_line():
     from visir.serve.client import Client
 
-    with Client("http://127.0.0.1:9", timeout=2) as nobody, pytest.raises(RequestError, match="does not answer"):
-        nobody.health()
+    with Client("http://127.0.0.1:9", timeout=2) as nobody:
+        for ask in (nobody.health, lambda: nobody.wait("a-job")):
+            with pytest.raises(RequestError, match="does not answer"):
+                ask()
+
+
+def test_a_very_flat_picture_has_a_small_copy(client, tmp_path):
+    Image.new("RGB", (2600, 14), "white").save(tmp_path / "flat.png")
+    client.wait(client.upload(tmp_path / "flat.png"))
+    [document] = client.documents(name="flat").documents
+    with Image.open(io.BytesIO(client.picture(document.picture, width=160))) as copy:
+        assert copy.size[0] == 160
+    client.remove(document.uri)
+
+
+def test_a_page_whose_picture_is_missing_is_one_clear_line(client, server, tmp_path):
+    client.wait(client.upload(write_pdf(tmp_path / "blank.pdf", ["a page whose picture goes"])))
+    [document] = client.documents(name="blank").documents
+    with Index.open(server.index, create=False) as index:
+        [row] = index.store.documents(f"path = '{document.uri}'")
+        index.store.picture(row.edition, 1).unlink()
+    with pytest.raises(RequestError, match=r"picture of page 1 .* is missing") as told:
+        client.search(like=(document.uri, 1))
+    assert told.value.status == 404
+    client.remove(document.uri)
+
+
+@pytest.mark.parametrize(("path", "body"), [("/api/search", {"text": "a \ud800 b"}), ("/api/session", {"token": "\ud800"})])
+def test_half_a_character_is_refused(server, path, body):
+    answer = httpx2.post(server.address.rstrip("/") + path, content=json.dumps(body).encode(), headers={"content-type": "application/json"})
+    assert 400 <= answer.status_code < 500

@@ -13,6 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import httpx2
 import pytest
 from documents import write_pdf
 from fastapi.testclient import TestClient
@@ -96,6 +97,12 @@ def test_without_a_token_only_this_machine_can_be_served():
     with pytest.raises(VisirError, match="shorter than 16"):
         ServeOptions(host="0.0.0.0", token="short")
     assert ServeOptions(host="0.0.0.0", token=TOKEN).token == TOKEN
+
+
+def test_another_address_of_this_machine_is_answered_where_it_is_listened_on(tmp_path):
+    with running(tmp_path / "index", "--host", "127.0.0.2") as own:
+        assert httpx2.get(f"http://127.0.0.2:{own.port}/health").status_code == 200
+        assert httpx2.get(f"http://127.0.0.2:{own.port}/health", headers={"host": "evil.example"}).status_code == 421
 
 
 @pytest.fixture(scope="module")

@@ -213,7 +213,7 @@ async def documents(
     state: Annotated[
         str,
         Query(
-            pattern="^(ok|partial|failed|waiting|unread|problem|searchable|)$",
+            pattern="^(ok|partial|failed|slow|waiting|unread|problem|searchable|)$",
             description="Only those in this state; problem: not whole, searchable: with pages.",
         ),
     ] = "",

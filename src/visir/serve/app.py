@@ -1,5 +1,6 @@
 """The application: routes, limits, errors as one line each."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI, Request
-from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute
@@ -77,7 +77,7 @@ def create_app(index: Index, options: ServeOptions, sources: Sequence[str] = ())
     app.add_exception_handler(VisirError, _explain)
     app.add_exception_handler(RequestValidationError, _explain_parts)
     app.add_middleware(Measured, metrics=metrics)
-    app.add_middleware(Guard, keys=app.state.keys, patience=options.timeout)
+    app.add_middleware(Guard, keys=app.state.keys, host=options.host, patience=options.timeout)
     return app
 
 
@@ -105,7 +105,9 @@ async def _explain_parts(request: Request, error: Exception) -> Response:
     if compatible.is_ours(request):
         first = error.errors()[0]
         return compatible.error_answer(400, f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}")
-    return await request_validation_exception_handler(request, error)
+    # What was sent is not told back: it may be long, and hold halves of characters that no answer can.
+    told = [{key: part[key] for key in ("type", "loc", "msg")} for part in error.errors()]
+    return Response(json.dumps({"detail": told}), 422, media_type="application/json")
 
 
 async def _explain(request: Request, error: Exception) -> JSONResponse:

@@ -173,7 +173,7 @@ class Client:
     def watch(self, job: Job | str) -> Iterator[Job]:
         """Yield a job as it goes on, until it is over."""
         name = job.id if isinstance(job, Job) else job
-        with self._http.stream("GET", f"/api/jobs/{name}/events") as answer:
+        with self._told(), self._http.stream("GET", f"/api/jobs/{name}/events") as answer:
             if answer.is_error:
                 answer.read()
                 _check(answer)
@@ -211,12 +211,18 @@ class Client:
         return model(**answer.json())
 
     def _send(self, method: str, path: str, **parts: Any) -> httpx2.Response:
-        try:
+        with self._told():
             answer = self._http.request(method, path, **parts)
-        except httpx2.TransportError as error:
-            raise RequestError(0, f"{self._http.base_url} does not answer ({error}): is `visir serve` running there?") from error
         _check(answer)
         return answer
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Raise what goes wrong on the way as a `RequestError`."""
+        try:
+            yield
+        except httpx2.TransportError as error:
+            raise RequestError(0, f"{self._http.base_url} does not answer ({error}): is `visir serve` running there?") from error
 
 
 def _check(answer: httpx2.Response) -> None:

@@ -64,7 +64,7 @@ class Keys:
 
     def is_token(self, shown: str) -> bool:
         """Say whether it is the token, in a time that tells nothing about it."""
-        return hmac.compare_digest(hashlib.sha256(shown.encode()).digest(), hashlib.sha256(self._token).digest())
+        return hmac.compare_digest(hashlib.sha256(shown.encode("utf-8", "surrogatepass")).digest(), hashlib.sha256(self._token).digest())
 
     def are_shown(self, headers: Headers) -> bool:
         """Say whether a request shows the token or the cookie."""
@@ -80,12 +80,14 @@ class Guard:
     Args:
         app: what is guarded.
         keys: the token.
+        host: name that is listened on; without a token, requests to it and to the names of this machine are answered.
         patience: seconds that a client may take for its request, one more for each 16 KB of it, and to take a piece of its answer.
         held_bytes: size of all bodies together that are held in memory at most; uploads, which go to disk, are not counted.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys, patience: float, held_bytes: int = 512 << 20) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, host: str = "localhost", *, patience: float, held_bytes: int = 512 << 20) -> None:
         self._app = app
+        self._names = {*_LOCAL_NAMES, host}
         self._keys = keys
         self._patience = patience
         self._held_bytes = held_bytes
@@ -137,8 +139,8 @@ class Guard:
     def _refusal(self, scope: Scope) -> tuple[int, str, dict[str, str]] | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self._keys.needed and _name_of(host) not in _LOCAL_NAMES:
-            return 421, "this server answers to 127.0.0.1 and localhost only", {}
+        if not self._keys.needed and _name_of(host) not in self._names:
+            return 421, f"this server answers to {' and '.join(sorted(self._names - {'::1'}))} only", {}
         origin = headers.get("origin")
         foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate"
         if foreign or (origin is not None and urlsplit(origin).netloc != host):

@@ -130,13 +130,17 @@ class Library:
         """Return a page of the index, or a part of it, as the picture of a query.
 
         Raises:
-            NotFoundError: it is not in the index.
+            NotFoundError: it is not in the index, or its picture is missing.
         """
         row = self._page_row(like.uri, like.page)
-        encoded = self.index.store.picture(row["edition"], like.page).read_bytes()
+        try:
+            encoded = self.index.store.picture(row["edition"], like.page).read_bytes()
+        except OSError as error:
+            raise NotFoundError(f"the picture of page {like.page} of {like.uri} is missing: `visir rebuild` makes it anew") from error
         lines = _lines(row)
         if like.box is None:
-            return Screenshot(encoded, like.uri, like.page, row["title"], row["text"])
+            words = tuple(Word(word.text, word.box) for line in lines for word in line)
+            return Screenshot(encoded, like.uri, like.page, row["title"], row["text"], words)
         from PIL import Image
 
         kept = [[word for word in line if _middle_in(word.box, like.box)] for line in lines]

@@ -95,7 +95,7 @@ def _copy(path: Path, width: int, box: Box | None) -> bytes:
             if image.width <= width:
                 return path.read_bytes()
             # The decoder itself can halve, which costs least.
-            image.draft("RGB", (width, width * image.height // image.width))
+            image.draft("RGB", (width, max(1, width * image.height // image.width)))
         part = crop(image.convert("RGB"), box) if box else image.convert("RGB")
     if part.width > width:
         part = part.resize((width, max(1, round(width * part.height / part.width))), Image.Resampling.LANCZOS, reducing_gap=2.0)

@@ -120,7 +120,7 @@ export async function showNewest() {
     byId("hits").replaceChildren(...cards(pages));
     head(pages.length ? "Newest documents" : "No documents yet", !pages.length);
   } catch (error) {
-    fail(error, showNewest);
+    if (!isAsked()) fail(error, showNewest);
   }
 }
 

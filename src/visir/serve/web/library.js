@@ -8,6 +8,7 @@ const KEEP_SECONDS = 8;
 const NEWS_SECONDS = 3;
 const jobs = new Map();
 let skip = 0;
+let listing = null;
 let verbs = {};
 let pause = 0;
 let told = 0;
@@ -140,11 +141,13 @@ function putOff() {
 
 async function list(further = false) {
   if (!further && putOff()) return;
-  skip = further ? skip + LISTED : 0;
+  const mine = (listing = {});
+  const from = further ? skip + LISTED : 0;
   try {
-    const [found, problems, status] = await Promise.all([api.documents({ skip, count: LISTED, state: "searchable", name: byId("find").value.trim() }), api.documents({ state: "problem", count: 100 }), api.status()]);
-    // Asked again: the hand may have come while the answers were on their way.
-    if (!further && putOff()) return;
+    const [found, problems, status] = await Promise.all([api.documents({ skip: from, count: LISTED, state: "searchable", name: byId("find").value.trim() }), api.documents({ state: "problem", count: 100 }), api.status()]);
+    // Asked again: the hand, or another wish, may have come while the answers were on their way.
+    if (mine !== listing || (!further && putOff())) return;
+    skip = from;
     const rows = found.documents.map(documentRow);
     if (further) byId("documents").append(...rows);
     else byId("documents").replaceChildren(...rows);

@@ -121,6 +121,8 @@ function setUpKeys() {
   });
 }
 
+const closeDialogs = () => document.querySelectorAll("dialog[open]:not(#sign-in)").forEach((dialog) => dialog.close());
+
 function setUpPasting() {
   document.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files || [])];
@@ -128,7 +130,7 @@ function setUpPasting() {
     if (!files.length) return;
     event.preventDefault();
     if (picture) {
-      for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+      closeDialogs();
       query.takePicture(picture, changed);
     } else library.addFiles(files);
   });
@@ -143,7 +145,7 @@ function setUpDropping() {
     if (!carriesFiles(event)) return;
     const items = [...event.dataTransfer.items].filter((item) => item.kind === "file");
     zones[0].hidden = !(items.length === 1 && items[0].type.startsWith("image/"));
-    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+    closeDialogs();
     drop.hidden = false;
   });
   document.addEventListener("dragover", (event) => {
@@ -174,8 +176,8 @@ function setUpSignIn() {
         event.preventDefault();
         try {
           await api.signInWith(byId("token").value);
-          byId("sign-in").close();
           waiting = null;
+          byId("sign-in").close();
           resolve();
           api.listen(library.hear);
         } catch (error) {
@@ -185,7 +187,8 @@ function setUpSignIn() {
     });
     return waiting;
   });
-  byId("sign-in").addEventListener("cancel", (event) => event.preventDefault());
+  // A browser lets a dialog refuse Escape once only; what waits for the token would wait for ever.
+  byId("sign-in").addEventListener("close", () => waiting && byId("sign-in").showModal());
 }
 
 query.setUp(changed);

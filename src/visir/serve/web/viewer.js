@@ -19,8 +19,8 @@ export function setUp(actions) {
   byId("page-before").addEventListener("click", () => turn(-1));
   byId("page-after").addEventListener("click", () => turn(1));
   byId("zoom").addEventListener("click", zoom);
-  byId("viewer-more").addEventListener("click", () => verbs.like(now));
-  byId("viewer-but").addEventListener("click", () => verbs.but(now));
+  byId("viewer-more").addEventListener("click", () => now && verbs.like(now));
+  byId("viewer-but").addEventListener("click", () => now && verbs.but(now));
   byId("viewer-copy").addEventListener("click", copyLink);
   byId("viewer").addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input")) return;
@@ -146,7 +146,8 @@ function zoom() {
 }
 
 async function copyLink() {
-  const link = new URL(addressOf({ q: "", like: null, types: [], language: "", after: "", before: "", name: "", exact: true, weak: false, open: { uri: now.uri, page: now.page } }), location.href).href;
+  const page = now || state.open;
+  const link = new URL(addressOf({ q: "", like: null, types: [], language: "", after: "", before: "", name: "", exact: true, weak: false, open: { uri: page.uri, page: page.page } }), location.href).href;
   try {
     await navigator.clipboard.writeText(link);
     toast("The link is copied.");
@@ -178,7 +179,7 @@ function setUpCutting() {
     document.addEventListener("pointerup", () => {
       document.removeEventListener("pointermove", drag);
       rubber.remove();
-      if (box && box[2] - box[0] > LEAST_PART && box[3] - box[1] > LEAST_PART) verbs.like(now, box);
+      if (box && box[2] - box[0] > LEAST_PART && box[3] - box[1] > LEAST_PART && now) verbs.like(now, box);
     }, { once: true });
   });
 }
