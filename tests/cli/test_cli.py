@@ -158,6 +158,12 @@ def test_watch_follows_changes_until_it_is_stopped(library, tmp_path):
     assert any(f"watching {library}; " in line for line in lines)
     write_pdf(library / "new.pdf", ["freshly written"])
     assert any("indexed 1 · unchanged 3" in line for line in lines)
+    # Away for a moment, then back.
+    library.rename(library.with_name("away"))
+    assert any("is not there" in line for line in lines)
+    library.with_name("away").rename(library)
+    write_pdf(library / "newer.pdf", ["written after that"])
+    assert any("indexed 1 · unchanged 4" in line for line in lines)
     watching.terminate()
     rest = "".join(lines)
     assert "interrupted" in rest

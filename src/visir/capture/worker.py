@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
@@ -38,10 +38,14 @@ class Worker:
     """Captures sources in a child process that is started when first needed and again after it died.
 
     Use it as a context manager, or call `close`. One capture at a time.
+
+    Attributes:
+        cut: whether the last source has more pages than `CaptureOptions.max_pages`, which were left out.
     """
 
     def __init__(self, options: CaptureOptions | None = None) -> None:
         self.options = options or CaptureOptions()
+        self.cut = False
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = ""
         self._frames: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue(1)
@@ -58,6 +62,7 @@ class Worker:
         Raises:
             CaptureError: the source cannot be captured; `CaptureTimeout` if it took too long.
         """
+        self.cut = False
         process = self._running()
         request = json.dumps({"source": source, "options": asdict(self.options)})
         finished = False
@@ -84,9 +89,7 @@ class Worker:
             try:
                 frame = self._frames.get(timeout=max(patience, 0.001))
             except queue.Empty:
-                raise CaptureTimeout(
-                    source, f"took longer than {self.options.timeout:.0f} s to capture: given up (--timeout allows more)"
-                ) from None
+                raise CaptureTimeout(source, too_slow(self.options.timeout)) from None
             patience -= time.monotonic() - asked
             if frame is None:
                 raise _RendererDied(source, "crashed its renderer: the file is damaged or hostile")
@@ -94,6 +97,7 @@ class Worker:
             if "error" in header:
                 raise _ERRORS[header["error"]](source, header["reason"])
             if "end" in header:
+                self.cut = header["cut"]
                 return
             patience += _PAGE_SECONDS
             words = tuple(Word(text, tuple(box)) for text, box in header.pop("words"))
@@ -131,6 +135,11 @@ class Worker:
         if self._folder:
             _remove(self._folder)
             self._folder = ""
+
+
+def too_slow(seconds: float) -> str:
+    """Return why a source was given up at a time limit."""
+    return f"took longer than {seconds:.0f} s to capture: given up (--timeout allows more)"
 
 
 class _RendererDied(CaptureError):
@@ -186,7 +195,7 @@ class _Renderers:
         self._browser: Any = None
         self._office: Any = None
 
-    def capture(self, source: str, options: CaptureOptions) -> Iterator[Screenshot]:
+    def capture(self, source: str, options: CaptureOptions) -> Generator[Screenshot]:
         from visir.capture.kinds import kind_of_file
 
         if source.startswith(("http://", "https://")):
@@ -287,13 +296,19 @@ def _serve(requests: "queue.Queue[dict[str, Any]]", out: IO[bytes]) -> None:
     while True:
         request = requests.get()
         source, options = request["source"], CaptureOptions(**request["options"])
+        cut = False
         try:
-            for shot in renderers.capture(source, options):
-                if options.ocr and not shot.words:
-                    # A page that tesseract is too slow for stays without words; the whole time would cost the file.
-                    shot = read_words(shot, options.ocr_language, options.timeout / 2)
-                _send(out, _page_header(shot), shot.encoded)
-            _send(out, {"end": True})
+            # One page more than is wanted tells whether there are more.
+            with contextlib.closing(renderers.capture(source, replace(options, max_pages=options.max_pages + 1))) as pages:
+                for number, shot in enumerate(pages, 1):
+                    cut = number > options.max_pages
+                    if cut:
+                        break
+                    if options.ocr and not shot.words:
+                        # A page that tesseract is too slow for stays without words; the whole time would cost the file.
+                        shot = read_words(shot, options.ocr_language, options.timeout / 2)
+                    _send(out, _page_header(shot), shot.encoded)
+            _send(out, {"end": True, "cut": cut})
         except CaptureError as error:
             _send(out, {"error": type(error).__name__, "reason": error.reason})
         except (MemoryError, RecursionError) as error:

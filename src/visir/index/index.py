@@ -15,9 +15,9 @@ from visir.index import refresh as refreshing
 from visir.index.paths import is_address, is_below, name_of, path_of
 from visir.index.refresh import Listeners, Summary
 from visir.index.search import SearchOptions, search
-from visir.index.store import Document, Store, quote
+from visir.index.store import Document, Store, quote, replaced_place
 from visir.screenshot import Hit, Query, Screenshot
-from visir.unise.embedder import DEFAULT_MODEL, Embedder, load_embedder
+from visir.unise.embedder import DEFAULT_MODEL, Embedder, load_embedder, shipped_models
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,17 @@ class Index:
             ModelMismatchError: the index was built with another model.
         """
         place = Path(folder)
-        if not create or (place / "index.json").exists():
+        if not create or (place / "index.json").exists() or replaced_place(place).exists():
             store = Store(place)
             named = store.settings["model"]["source"]
             index = cls(store, model or named, options)
-            if model and model != named:
+            if model and _lasting(model) != named:
                 index._check_model()
             return index
-        embedder = load_embedder(model or DEFAULT_MODEL)
-        store = Store.create(
-            place, {"source": model or DEFAULT_MODEL, "name": embedder.name, "revision": embedder.revision, "dim": embedder.dim}
-        )
-        index = cls(store, model or DEFAULT_MODEL, options)
+        model = _lasting(model or DEFAULT_MODEL)
+        embedder = load_embedder(model)
+        store = Store.create(place, {"source": model, "name": embedder.name, "revision": embedder.revision, "dim": embedder.dim})
+        index = cls(store, model, options)
         index.__dict__["embedder"] = embedder
         return index
 
@@ -182,8 +181,11 @@ class Index:
     def inside(self, source: str | os.PathLike[str]) -> str:
         """Return the filter that holds for the documents in a source."""
         root = self.root_of(source)
-        below = root if is_address(root) else root.rstrip(os.sep) + os.sep
-        return f"path = {quote(root)} OR starts_with(path, {quote(below)})"
+        if is_address(root):
+            return f"path = {quote(root)} OR starts_with(path, {quote(root)})"
+        # Names that are not UTF-8 stand in the index as addresses.
+        below = {root.rstrip(os.sep) + os.sep, path_of(root).as_uri().rstrip("/") + "/"}
+        return " OR ".join([f"path = {quote(root)}", *(f"starts_with(path, {quote(top)})" for top in sorted(below))])
 
     @classmethod
     def rebuild(
@@ -196,21 +198,46 @@ class Index:
             model: name or folder of the model for the new one; the old one's where empty.
             options: how documents are captured.
             listeners: told about progress and failures.
+
+        Raises:
+            StoreError: something that was added is not there any more, or an address cannot be captured anew; the old index stays.
         """
-        place = Path(folder)
-        before = Store(place).settings
-        fresh_place, old_place = place.with_name(place.name + ".rebuilt"), place.with_name(place.name + ".replaced")
-        roots = [root for root in before["roots"] if is_address(root) or path_of(root).exists()]
-        with cls.open(fresh_place, model or before["model"]["source"], options) as fresh:
+        place = Path(os.path.abspath(folder))
+        fresh_place, old_place = place.with_name(place.name + ".rebuilt"), replaced_place(place)
+        if old_place.exists():
+            # A rebuild was killed at its end: between the two renames, or while the old index was deleted.
+            if (place / "index.json").exists():
+                shutil.rmtree(old_place)
+            else:
+                old_place.rename(place)
+        old = Store(place)
+        roots = old.roots()
+        for root in roots:
+            if not is_address(root) and not path_of(root).exists():
+                raise StoreError(f"{root} is not there, and its documents would be lost: nothing was changed; `visir remove` takes it out")
+        with cls.open(fresh_place, model or old.settings["model"]["source"], options) as fresh:
             summary = fresh.add(*(root if is_address(root) else path_of(root) for root in roots), listeners=listeners)
+            held = {document.path for document in old.documents() if document.pages}
+            lost = [
+                document for document in fresh.documents() if not document.pages and is_address(document.path) and document.path in held
+            ]
+        if lost:
+            raise StoreError(
+                f"{lost[0].path} {lost[0].reason}: the index stays as it was, and the next rebuild goes on; `visir remove` takes it out"
+            )
         place.rename(old_place)
         fresh_place.rename(place)
         shutil.rmtree(old_place)
         return summary
 
-    def refresh(self, listeners: Listeners | None = None) -> Summary:
-        """Bring everything that was ever added up to date; web addresses are left as they were captured."""
-        roots = [root for root in self.store.roots() if not is_address(root)]
+    def refresh(self, listeners: Listeners | None = None, named: Sequence[str] | None = None) -> Summary:
+        """Bring everything that was ever added up to date; web addresses are left as they were captured.
+
+        Args:
+            listeners: told about progress and failures.
+            named: only these, by the names that `root_of` gives.
+        """
+        roots = [root for root in (self.store.roots() if named is None else named) if not is_address(root)]
         present = [root for root in roots if path_of(root).exists()]
         listeners = listeners or Listeners()
         for root in roots:
@@ -264,3 +291,8 @@ class Index:
     def documents(self) -> Sequence[Document]:
         """Return the documents, failed ones included."""
         return self.store.documents()
+
+
+def _lasting(model: str) -> str:
+    """Return a name for a model that means the same in any folder."""
+    return os.path.abspath(model) if model not in shipped_models() and os.path.isdir(model) else model

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from visir.capture import Worker
 from visir.capture.kinds import kind_of_name
 from visir.capture.ocr import find_tesseract
+from visir.capture.worker import too_slow
 from visir.errors import CaptureError, MissingToolError, PartialCaptureError
 from visir.index.paths import is_address, is_below, name_of, path_of
 from visir.index.store import Document, Store, new_edition, pack_boxes
@@ -29,6 +31,7 @@ _EMBED_PAGES = 16
 _COMMIT_PAGES = 256
 _COMMIT_SECONDS = 5.0
 _OPTIMISE_PAGES = 5_000
+_MOST_TIME = 2**63 - 1
 
 
 @dataclass
@@ -217,9 +220,12 @@ class _Run:
     def gone(self) -> dict[str, list[Document]]:
         """Documents whose files are no longer there, by their content: a new file with that content is one of them renamed."""
         gone: dict[str, list[Document]] = {}
+        # A rename that was broken off leaves its pages with two names, of which the new one counts.
+        named = Counter(document.edition for document in self.known.values())
         for document in self.known.values():
             if (
                 document.edition
+                and named[document.edition] == 1
                 and document.path not in self.present
                 and not is_address(document.path)
                 and not path_of(document.path).exists()
@@ -232,7 +238,7 @@ class _Run:
         before = self.known.get(file.name)
         if before is not None and not is_address(file.name) and self._same(before, file):
             self.summary.unchanged += 1
-            self.summary.still_failing += before.state in ("failed", "partial")
+            self.summary.still_failing += before.state in ("failed", "slow", "partial")
         else:
             self._changed(file, before)
         self.summary.done += 1
@@ -241,7 +247,11 @@ class _Run:
     def _same(self, before: Document, file: _Found) -> bool:
         if before.state == "unread" and find_tesseract() is not None:
             return False
-        return before.state != "waiting" and (before.size, before.mtime) == (file.size, file.mtime)
+        if before.state == "slow" and before.reason != too_slow(self.worker.options.timeout):
+            return False
+        # What could not even be opened is tried again: its rights may have changed, which neither its size nor its time tells.
+        tried = before.state != "waiting" and (before.state != "failed" or before.content != "")
+        return tried and (before.size, before.mtime) == (file.size, file.mtime)
 
     def _changed(self, file: _Found, before: Document | None) -> None:
         try:
@@ -251,9 +261,10 @@ class _Run:
             reason = "is a link that leads nowhere: mend or delete it" if astray else f"cannot be read: {error.strerror or error}"
             self._fail(file, before, "", CaptureError(file.name, reason))
             return
-        if before is not None and content and before.content == content and before.state not in ("waiting", "unread"):
+        if before is not None and content and before.content == content and before.state in ("ok", "partial"):
             self.batch.finish(replace(before, size=file.size, mtime=file.mtime), before)
             self.summary.unchanged += 1
+            self.summary.still_failing += before.state == "partial"
         elif before is None and self.gone.get(content):
             self._rename(file, self.gone[content].pop())
         else:
@@ -261,16 +272,17 @@ class _Run:
 
     def _rename(self, file: _Found, old: Document) -> None:
         self.batch.commit()
-        self.store.rename_pages(old.edition, file.name)
-        self.store.put_documents([replace(old, path=file.name, size=file.size, mtime=file.mtime)])
-        self.store.remove_documents([old.path])
+        with _unbroken():
+            self.store.rename_pages(old.edition, file.name)
+            self.store.put_documents([replace(old, path=file.name, size=file.size, mtime=file.mtime)])
+            self.store.remove_documents([old.path])
         self.known.pop(old.path, None)
         self.summary.renamed += 1
 
     def _capture(self, file: _Found, before: Document | None, content: str) -> None:
         edition = new_edition()
         kind = _kind(file)
-        changed = datetime.fromtimestamp(file.mtime / 1e9 if file.mtime else time.time(), UTC).date().isoformat()
+        changed = datetime.fromtimestamp(time.time() if is_address(file.name) else file.mtime / 1e9, UTC).date().isoformat()
         pages, wordless, title, reason = 0, 0, "", ""
         source = file.name if is_address(file.name) else str(file.path)
         try:
@@ -287,8 +299,8 @@ class _Run:
             self.batch.forget(edition)
             self._fail(file, before, content, error)
             return
-        if not reason and pages >= (most := self.worker.options.max_pages):
-            reason = f"it was read no further than page {most:,}, which is the limit"
+        if not reason and self.worker.cut:
+            reason = f"it was read no further than page {self.worker.options.max_pages:,}, which is the limit"
         if reason:
             self.listeners.failure(file.name, reason)
             self.summary.failed += 1
@@ -317,9 +329,21 @@ class _Run:
         return self._reader.read(shot), self._reader.encode_regions([shot])[0].pack()
 
     def _fail(self, file: _Found, before: Document | None, content: str, error: CaptureError) -> None:
+        if before is not None and before.state == "failed" and not content and before.reason == error.reason and not is_address(file.name):
+            self.summary.unchanged += 1
+            self.summary.still_failing += 1
+            return
+        if before is not None and before.edition and is_address(file.name):
+            # A server that is away for a while must not empty the index.
+            reason = f"{error.reason}; its pages of {before.indexed[:10]} are kept"
+            self.listeners.failure(file.name, reason)
+            self.summary.failed += 1
+            self.batch.finish(replace(before, state="partial", reason=reason), before)
+            return
         self.listeners.failure(file.name, error.reason)
         self.summary.failed += 1
-        state = "waiting" if isinstance(error, MissingToolError) else "failed"
+        state = "slow" if error.reason == too_slow(self.worker.options.timeout) else "failed"
+        state = "waiting" if isinstance(error, MissingToolError) else state
         kind = _kind(file)
         self.batch.finish(Document(file.name, 0, kind, file.size, file.mtime, content, 0, state, error.reason, "", _now()), before)
 
@@ -345,7 +369,9 @@ def _remove_gone(run: _Run, roots: Sequence[str]) -> None:
 def remove(store: Store, documents: Sequence[Document]) -> None:
     """Take documents out of the index, with their pages and pictures."""
     store.remove_documents([document.path for document in documents])
-    store.drop_editions([document.edition for document in documents if document.edition])
+    # A rename that was broken off leaves an edition with two names: it stays as long as one of them does.
+    live = set(store.live_editions().tolist())
+    store.drop_editions([document.edition for document in documents if document.edition and document.edition not in live])
 
 
 def _walk(roots: Iterable[str], summary: Summary, listeners: Listeners) -> Iterator[_Found]:
@@ -372,7 +398,8 @@ def _walk(roots: Iterable[str], summary: Summary, listeners: Listeners) -> Itera
                 # Also a link that leads nowhere or in a circle: capturing it will say so.
                 yield _Found(name, path, -1, error.errno or 0)
                 continue
-            yield _Found(name, path, facts.st_size, facts.st_mtime_ns)
+            # A file may be of a time that no table holds.
+            yield _Found(name, path, facts.st_size, max(-_MOST_TIME, min(facts.st_mtime_ns, _MOST_TIME)))
 
 
 def _files(folder: Path, summary: Summary, listeners: Listeners) -> Iterator[Path]:

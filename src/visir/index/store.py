@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import random
+import re
 import shutil
 import threading
 import time
@@ -60,6 +61,7 @@ _PROBES = 20
 _PLACE = ("edition", "path", "page")
 _WHOLE = (*_PLACE, "title", "text", "boxes", "regions", "vector")
 _TRIES = 8
+_EDITION = re.compile("[0-9a-f]{1,16}")
 _T = TypeVar("_T")
 _Question: TypeAlias = AsyncVectorQuery | AsyncFTSQuery | None
 _log = logging.getLogger(__name__)
@@ -117,8 +119,9 @@ class Document:
         mtime: time of the last change in nanoseconds.
         content: digest of the file's bytes.
         pages: number of pages.
-        state: ``"ok"``, ``"partial"`` (some pages failed), ``"failed"``, ``"waiting"`` (for a program to be installed) or ``"unread"`` (its
-            pages are kept, but tesseract is missing to read words on them).
+        state: ``"ok"``, ``"partial"`` (some pages failed, or a web address could not be captured anew), ``"failed"``, ``"slow"`` (given up
+            at the time limit), ``"waiting"`` (for a program to be installed) or ``"unread"`` (its pages are kept, but tesseract is
+            missing to read words on them).
         reason: why it is not ``"ok"``.
         title: title of the document.
         indexed: when, as ISO time in UTC.
@@ -187,6 +190,8 @@ class Store:
         try:
             self.settings: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
+            if replaced_place(folder).exists():
+                raise StoreError(f"a rebuild of {folder} was broken off at its end: `visir rebuild` ends it") from error
             raise StoreError(f"there is no index in {folder}: make one with `visir index PATH`") from error
         if self.settings.get("layout") != LAYOUT:
             raise StoreError(f"{folder} was written by another version of visir: update visir, or delete the folder and index again")
@@ -412,8 +417,11 @@ class Store:
     def put_picture(self, edition: int, shot: Screenshot) -> None:
         """Keep the picture of a page."""
         path = self.picture(edition, shot.page)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(shot.encoded)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(shot.encoded)
+        except OSError as error:
+            raise StoreError(f"the index cannot be written: {path}: {error.strerror or error}") from error
 
     def bytes_on_disk(self, documents: Sequence[Document]) -> int:
         """Return the size of the index; the pictures of many documents are estimated by those of some.
@@ -458,13 +466,13 @@ class Store:
         oldest = new_edition()
         for mark in (self.folder / "writers").glob("*.lock"):
             if LockedFile.is_held(mark):
-                oldest = min(oldest, int(mark.stem, 16))
+                oldest = min([oldest, *_editions([mark])])
             else:
                 with suppress(OSError):
                     mark.unlink()
         rows = self._pages.search().select(["edition"]).limit(self._pages.count_rows() + 1_000_000).to_arrow()
         kept = set(np.unique(rows["edition"].to_numpy()).tolist())
-        drawn = {int(path.name, 16) for path in (self.folder / "pictures").glob("*/*")}
+        drawn = set(_editions((self.folder / "pictures").glob("*/*")))
         live = set(self.live_editions().tolist())
         dead = [edition for edition in (kept | drawn) - live if edition < oldest]
         self.drop_editions(dead)
@@ -576,6 +584,19 @@ def _persist(commit: Callable[[], _T]) -> _T:
             _log.debug("commit conflict, attempt %d", attempt)
             time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))
     raise AssertionError("unreachable")
+
+
+def replaced_place(folder: Path) -> Path:
+    """Return where an index stands while a rebuilt one takes its place."""
+    place = Path(os.path.abspath(folder))
+    return place.with_name(place.name + ".replaced")
+
+
+def _editions(paths: Iterable[Path]) -> Iterator[int]:
+    """Yield the editions that names stand for; other programs may leave files of their own beside them."""
+    for path in paths:
+        if _EDITION.fullmatch(path.stem):
+            yield int(path.stem, 16)
 
 
 def _bytes_in(folder: Path) -> int:
