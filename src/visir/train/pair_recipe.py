@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from visir.errors import ModelError
+from visir.train.pairs import Kind
 from visir.train.recipe import build, read_values
 from visir.unise.clip import Fusion
 
@@ -142,7 +144,13 @@ def read_pair_recipe(path: Path, changes: list[str] | None = None) -> PairRecipe
         ModelError: it cannot be read, or a setting is unknown or makes no sense.
     """
     recipe: PairRecipe = build(PairRecipe, read_values(path, changes), str(path))
+    if not recipe.data.sources:
+        raise ModelError(f"{path}: data.sources is empty: name shapes, or a folder that `visir vira build` wrote")
     for number, stage in enumerate(recipe.stage):
+        if unknown := sorted(set(stage.kinds) - set(get_args(Kind))):
+            raise ModelError(
+                f"{path}: stage {number} learns from {unknown[0]!r}, which is no kind of pairs: {', '.join(get_args(Kind))} are"
+            )
         if stage.weights and len(stage.weights) != len(stage.kinds):
             raise ModelError(f"{path}: stage {number} has {len(stage.weights)} weights for {len(stage.kinds)} kinds; give one for each")
         if number == 0 and stage.scale <= 0:

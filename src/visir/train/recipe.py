@@ -3,10 +3,14 @@
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from visir.errors import ModelError
 from visir.unise.mini import MiniConfig
+
+_TYPES: dict[Any, str] = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
+# What would train nothing, or nothing that can be told; no setting is negative.
+_LEAST = {"batch": 1, "mini_batch": 1, "height": 32, "width": 32, "every": 1, "log": 1, "echo": 1}
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,8 @@ def read_recipe(path: Path, changes: list[str] | None = None) -> Recipe:
 def read_values(path: Path, changes: list[str] | None = None) -> dict[str, Any]:
     """Read a TOML file and make changes: ``optim.lr=0.001``, or ``stage.0.lr=0.001`` for the first of several tables."""
     try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not a recipe ({error})") from None
     for change in changes or []:
         key, _, text = change.partition("=")
@@ -156,12 +160,36 @@ def build(kind: Any, values: Any, path: str) -> Any:
     for name, value in values.items():
         inner = next((part for part in get_args(known[name]) if is_dataclass(part)), None)
         if inner is not None:
+            if not isinstance(value, list):
+                raise ModelError(f"{path}: {name} is several tables of settings, as in [[{name}]], not {value!r}")
             made[name] = tuple(build(inner, entry, path) for entry in value)
         elif is_dataclass(known[name]):
             made[name] = build(known[name], value, path)
         else:
+            _check(name, value, known[name], path)
             made[name] = tuple(value) if isinstance(value, list) else value
     try:
         return kind(**made)
     except (TypeError, ValueError) as error:
         raise ModelError(f"{path}: {error}") from None
+
+
+def _check(name: str, value: Any, wanted: Any, path: str) -> None:
+    """Raise a `ModelError` if a value is not of the type that a setting wants, or is a number that none takes."""
+    inner = get_args(wanted)
+    if get_origin(wanted) is Literal:
+        fits, needed = value in inner, f"one of {', '.join(map(str, inner))}"
+    elif get_origin(wanted) is tuple:
+        if not isinstance(value, list):
+            raise ModelError(f"{path}: {name} is a list, as in ['a', 'b'], not {value!r}")
+        for entry in value:
+            _check(name, entry, inner[0], path)
+        return
+    else:
+        # True is no number here, though Python takes it for one; 1 is as good as 1.0.
+        kinds = (int, float) if wanted is float else wanted
+        fits, needed = isinstance(value, kinds) and (wanted is bool or not isinstance(value, bool)), _TYPES.get(wanted, str(wanted))
+    if not fits:
+        raise ModelError(f"{path}: {name} is {needed}, not {value!r}")
+    if isinstance(value, int | float) and value < (least := _LEAST.get(name, 0)):
+        raise ModelError(f"{path}: {name} is {least} at least, not {value!r}")

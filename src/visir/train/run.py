@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import sys
 import time
 from dataclasses import asdict, replace
@@ -52,12 +53,74 @@ def run_recipe(name: str, folder: Path, changes: list[str], smoke: bool = False,
         the folder of the finished model, or ``None`` where time was up before.
     """
     path = find_recipe(name)
+    _check_device(device)
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for each file that is read would hide the run's own lines
     if is_pair_recipe(path, changes):
         recipe = read_pair_recipe(path, changes)
-        return _run_pairs(shrink_pairs(recipe) if smoke else recipe, folder, minutes, device)
+        recipe = shrink_pairs(recipe) if smoke else recipe
+        _claim(folder, recipe, recipe.steps, smoke)
+        return _run_pairs(recipe, folder, minutes, device)
     reading = read_recipe(path, changes)
-    return _run_reading(shrink_reading(reading) if smoke else reading, folder, minutes, device, 1 if smoke else 20)
+    reading = shrink_reading(reading) if smoke else reading
+    _claim(folder, reading, reading.optim.steps, smoke)
+    return _run_reading(reading, folder, minutes, device, 1 if smoke else 20)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.zeros(0, device=device or "cpu")
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f"there is no device {device!r} here ({str(error).splitlines()[0][:100]}): leave --device out, or name cpu"
+        ) from error
+
+
+def _claim(folder: Path, recipe: PairRecipe | Recipe, steps: int, smoke: bool) -> None:
+    """Note by what recipe a folder is trained in.
+
+    Raises:
+        ModelError: the folder cannot be written, holds something else, another kind of run, or a finished one with other settings.
+    """
+    if int(os.environ.get("RANK", 0)):
+        return  # torchrun's first process sees to it
+    path, state = folder / "recipe.json", folder / "state.json"
+    wanted = {"of": type(recipe).__name__, "smoke": smoke, "settings": json.loads(json.dumps(asdict(recipe)))}
+    if path.is_file() and state.is_file():
+        there = json.loads(path.read_text(encoding="utf-8"))
+        if (there["of"], there["smoke"]) != (wanted["of"], wanted["smoke"]):
+            held = (
+                "a run of another kind of recipe"
+                if there["of"] != wanted["of"]
+                else f"a run {'with' if there['smoke'] else 'without'} --smoke"
+            )
+            raise ModelError(f"{folder} holds {held}: name another folder with -o, or delete it")
+        before, now = _flat(there["settings"]), _flat(wanted["settings"])
+        changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+        changed = [name for name in changed if not name.startswith("watch.") and name != "data.workers"]
+        done = json.loads(state.read_text(encoding="utf-8"))["meta"]["step"] >= steps and (folder / "model").is_dir()
+        if changed and done:
+            raise ModelError(
+                f"{folder} holds a finished run with another {', '.join(changed[:5])}: name another folder with -o, or delete it"
+            )
+        if changed:
+            print(f"going on with another {', '.join(changed[:5])} than before", file=sys.stderr)
+    elif not path.is_file() and not state.is_file() and any((folder / name).exists() for name in ("model", "metrics.jsonl")):
+        raise ModelError(f"{folder} holds files, and no run to go on with: name another folder with -o")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ModelError(f"no run can be kept in {folder}: {error.strerror or error}; name another folder with -o") from error
+
+
+def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by their names, as ``--set`` takes them."""
+    if not isinstance(settings, dict | list) or (isinstance(settings, list) and not any(isinstance(one, dict) for one in settings)):
+        return {prefix: settings}
+    parts = settings.items() if isinstance(settings, dict) else enumerate(settings)
+    return {name: value for key, part in parts for name, value in _flat(part, f"{prefix}.{key}" if prefix else str(key)).items()}
 
 
 def shrink_pairs(recipe: PairRecipe) -> PairRecipe:
