@@ -156,3 +156,13 @@ def test_damaged_files_and_odd_choices_are_told(folders, tmp_path):
     with pytest.raises(ModelError, match="fp32 or int8"):
         export_clip(embedder, tmp_path / "x", "int3", ITEMS, PAGES)
     assert np.isfinite(embedder.encode_query(["x"])).all()
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(tmp_path):
+    embedder = SentenceEmbedder.load(str(tiny_clip(tmp_path / "clip")), "cpu")
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("mine")
+    for place in (tmp_path / "precious", tmp_path / "precious" / "thesis.txt"):
+        with pytest.raises(ModelError, match="holds something else"):
+            export_clip(embedder, place, "int8", ITEMS, PAGES)
+    assert (tmp_path / "precious" / "thesis.txt").read_text() == "mine"

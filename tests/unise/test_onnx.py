@@ -164,3 +164,10 @@ def test_a_device_named_for_several_models_is_for_those_that_can(tmp_path, monke
 def test_threads_are_as_the_environment_says_if_it_says_a_number(monkeypatch, told, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", told)
     assert told_threads() == threads
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "\xff"])
+def test_a_model_whose_settings_are_no_table_is_one_clear_line(tmp_path, content):
+    (tmp_path / "config.json").write_text(content, encoding="latin-1")
+    with pytest.raises(ModelError, match="there is no model"):
+        load_embedder(str(tmp_path))

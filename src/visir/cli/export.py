@@ -11,7 +11,9 @@ from visir.errors import ModelError
 
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A UniSE-CLIP: a folder that visir train wrote, or a CLIP or SigLIP.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the exported model; replaced if it is there.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the exported model; an earlier one there is replaced.")
+    ],
     precision: Annotated[str, typer.Option("--precision", metavar="BITS", help="int8 (a quarter of the size, faster) or fp32.")] = "int8",
     data: Annotated[str, typer.Option("--data", metavar="SOURCE", help="Pairs that the gate asks: a VIRA folder, or shapes.")] = "shapes",
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=10, help="Pairs of each kind that the gate asks at most.")] = 500,

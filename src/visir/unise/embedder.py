@@ -150,7 +150,9 @@ def _load(name: str, device: str, precision: str, pixels: int | None) -> Embedde
         return SentenceEmbedder.load(name, device, precision, pixels)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        if not isinstance(config, dict):
+            raise ValueError("no table of settings")
+    except (OSError, ValueError) as error:
         shipped = ", ".join(shipped_models())
         raise ModelError(f"there is no model {name!r}: name one that visir ships ({shipped}) or a folder with its config.json") from error
     if pixels is not None:

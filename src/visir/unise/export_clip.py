@@ -84,7 +84,7 @@ def export_clip(
 
     Args:
         model: the model.
-        folder: where the files go; what is there is replaced.
+        folder: where the files go; an earlier export there is replaced.
         precision: ``fp32`` or ``int8``: 8-bit weights, activations quantised on the way.
         items: the gate's queries. documents: its documents.
 
@@ -92,8 +92,11 @@ def export_clip(
         what the gate said, by run time.
 
     Raises:
-        ModelError: the copy strays too far from the model, or the model is no UniSE-CLIP; nothing is written then.
+        ModelError: the copy strays too far from the model, the model is no UniSE-CLIP, or the folder holds something else than an export;
+            nothing is written then.
     """
+    if folder.exists() and not _may_be_replaced(folder):
+        raise ModelError(f"{folder} is there and holds something else than an exported model: name another folder with -o")
     if precision not in ("fp32", "int8"):
         raise ModelError(f"unknown precision {precision!r}: choose fp32 or int8")
     towers = model.model[0]
@@ -119,6 +122,17 @@ def export_clip(
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(made, folder)
     return gates
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    """Say whether a folder is empty, or holds what was exported before."""
+    if not folder.is_dir():
+        return False
+    try:
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("kind")
+    except (OSError, ValueError, AttributeError):
+        return not any(folder.iterdir())
+    return bool(kind == "clip-onnx")
 
 
 def _has_openvino() -> bool:
