@@ -220,3 +220,9 @@ def test_a_page_whose_picture_is_missing_is_one_clear_line(client, server, tmp_p
 def test_half_a_character_is_refused(server, path, body):
     answer = httpx2.post(server.address.rstrip("/") + path, content=json.dumps(body).encode(), headers={"content-type": "application/json"})
     assert 400 <= answer.status_code < 500
+
+
+def test_the_events_of_a_job_that_is_not_there_are_not_found(server, client):
+    assert httpx2.get(server.address + "api/jobs/nosuch/events").status_code == 404
+    with pytest.raises(RequestError, match="no job nosuch"):
+        client.wait("nosuch")

@@ -276,11 +276,15 @@ async def cancel(server: Here, job: JobName) -> Job:
     return found
 
 
+def _known_job(server: Here, job: JobName) -> Job:
+    # Found before the answer begins, which could not become a 404 any more.
+    return _job(server, job)
+
+
 @router.get("/api/jobs/{job}/events", tags=["jobs"], response_class=EventSourceResponse)
-async def job_events(server: Here, job: JobName) -> AsyncIterator[ServerSentEvent]:
+async def job_events(server: Here, job: Annotated[Job, Depends(_known_job)]) -> AsyncIterator[ServerSentEvent]:
     """Tell a job's progress until it is over, as server-sent events ``job``."""
-    _job(server, job)
-    async for event in _events(server, job):
+    async for event in _events(server, job.id):
         yield event
 
 
