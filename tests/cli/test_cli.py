@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -108,6 +109,9 @@ def test_failures_are_one_line_each_and_the_exit_code_is_1(visir, library):
         (["ask", "."], "nothing to look for"),
         (["status", "--index", "/dev/null/x"], "there is no index in"),
         (["index", ".", "--index", "/dev/null/x"], "no index can be kept in"),
+        (["capture", "/etc/passwd", "-o", "/dev/null/x"], "visir: /dev/null/x: Not a directory"),
+        (["train", "unise-mini-tiny", "-o", "/dev/null/x"], "no run can be kept in /dev/null/x"),
+        (["train", "/bin/sh", "-o", "run"], "not a recipe"),
     ],
 )
 def test_misuse_is_told_in_a_line_and_exits_with_2(visir, tmp_path, words, reason):
@@ -117,6 +121,10 @@ def test_misuse_is_told_in_a_line_and_exits_with_2(visir, tmp_path, words, reaso
     assert "Traceback" not in told.stderr
     assert told.stdout == ""
     assert not (tmp_path / "index").exists()
+
+
+def test_the_version_is_told(visir):
+    assert re.fullmatch(r"visir \d+\.\d+\S* \(\S+\)\n", visir("--version").stdout)
 
 
 def test_an_empty_query_and_a_bad_filter_exit_with_2(visir, library):

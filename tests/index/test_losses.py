@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -209,3 +211,60 @@ def test_names_that_are_not_utf8_lie_inside_their_folder(tmp_path, open_index):
     index = open_index()
     index.add(folder)
     assert len(index.search("heron river", where=index.inside(folder))) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="rights are set as Linux does")
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o311], ids=["locked", "names only", "entered only"])
+def test_a_folder_that_cannot_be_looked_into_keeps_its_documents_and_stops_nothing(library, tmp_path, mode):
+    for path in (tmp_path, library):
+        path.chmod(0o777)
+    (library / "inner").mkdir()
+    (library / "bread.pdf").rename(library / "inner" / "bread.pdf")
+    (library / "inner").chmod(0o777)
+
+    def visir(*words):
+        # Without root's right to read everything, where the tests run as root.
+        drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"] if os.geteuid() == 0 else []
+        command = [*drop, sys.executable, "-m", "visir.cli.main", *words, "--index", str(tmp_path / "index")]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    assert visir("index", str(library)).returncode == 0
+    (library / "chess.pdf").unlink()
+    if os.geteuid() == 0:
+        os.chown(library / "inner", 65534, 65534)
+    (library / "inner").chmod(mode & 0o711 if mode == 0o311 else mode)
+    told = visir("index")
+    (library / "inner").chmod(0o777)
+    assert told.returncode == 1
+    assert "what the index holds of it stays" in told.stderr
+    assert "removed 1" in told.stderr + told.stdout
+    with Index.open(tmp_path / "index") as index:
+        assert paths(index) == {"bread.pdf", "rainfall.pdf"}
+
+
+def test_a_root_that_is_away_fails_the_run(library, open_index):
+    index = open_index()
+    index.add(library)
+    library.rename(library.with_name("away"))
+    assert index.refresh().failed == 1
+
+
+def test_an_index_whose_settings_are_damaged_or_gone_is_not_written_over(library, tmp_path, open_index):
+    open_index().add(library)
+    settings = tmp_path / "index" / "index.json"
+    settings.write_text("{")
+    for create in (True, False):
+        with pytest.raises(StoreError, match="is damaged"):
+            Index.open(tmp_path / "index", create=create)
+    settings.unlink()
+    with pytest.raises(StoreError, match="holds pages"):
+        Index.open(tmp_path / "index")
+
+
+def test_damaged_tables_are_not_blamed_on_a_filter(library, tmp_path, open_index):
+    index = open_index()
+    index.add(library)
+    for path in (tmp_path / "index" / "pages.lance" / "data").iterdir():
+        path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(StoreError, match="index is damaged"):
+        open_index().search("bread")

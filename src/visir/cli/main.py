@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from types import FrameType
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -42,6 +43,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help='Search everything by how it looks. `visir PATH "query"` indexes what changed in PATH, then answers.',
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from visir.version import code_version
+
+        print(f"visir {version('visir')} ({code_version()})")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    asked: Annotated[bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version and exit.")] = False,
+) -> None:
+    pass
+
+
 for _name, _function in _VERBS.items():
     app.command(_name)(_function)
 app.add_typer(vira.app, name="vira")
@@ -63,6 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(args=words, prog_name="visir")
     except VisirError as error:
         print(f"visir: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        # What the system refuses: a file where a folder is wanted, rights, a full disk.
+        if os.environ.get("VISIR_DEBUG"):
+            raise
+        from visir.index.paths import printable
+
+        named = f"{printable(str(error.filename))}: " if error.filename else ""
+        print(f"visir: {named}{error.strerror or error}", file=sys.stderr)
         sys.exit(2)
     except Interrupted:
         print("visir: interrupted; what was committed stays, the next run goes on", file=sys.stderr)

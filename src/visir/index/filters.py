@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from visir.errors import QueryError
+from visir.errors import QueryError, StoreError
 
 FILTERS = ("path", "type", "page", "date", "language", "title")
 """The columns that a filter may name."""
@@ -23,15 +23,27 @@ _WORDING = (
 
 
 @contextmanager
-def filter_errors() -> Iterator[None]:
-    """Turn what the database engine raises within the block into a `QueryError` of one line."""
+def filter_errors(where: str | None) -> Iterator[None]:
+    """Turn what the database engine raises within the block into an error of one line.
+
+    Raises:
+        QueryError: there is a filter, which is at fault.
+        StoreError: there is none, so the index is.
+    """
     try:
         yield
     except (ValueError, RuntimeError) as error:
-        reason = str(error).split("Valid fields are")[0].splitlines()[0]
-        for pattern, words in _WORDING:
-            reason = re.sub(pattern, words, reason)
-        reason = reason[:200].strip(" .(")
+        reason = in_words(error)
+        if not where:
+            raise StoreError(f"the index is damaged ({reason}): `visir rebuild` makes it anew") from error
         raise QueryError(
             f"the filter makes no sense: {reason}; it may name {', '.join(FILTERS)}, and texts stand in 'single quotes'"
         ) from error
+
+
+def in_words(error: Exception) -> str:
+    """Return what the database engine says, on one line and without where in its source it says so."""
+    reason = str(error).split("Valid fields are")[0].splitlines()[0]
+    for pattern, words in _WORDING:
+        reason = re.sub(pattern, words, reason)
+    return reason[:200].strip(" .(")

@@ -244,7 +244,9 @@ class Index:
             if root not in present:
                 # A drive that is not mounted must not empty the index.
                 listeners.failure(root, "is not there: its documents stay in the index; `visir remove` takes them out")
-        return refreshing.refresh(self.store, self.embedder, self._worker, present, listeners)
+        summary = refreshing.refresh(self.store, self.embedder, self._worker, present, listeners)
+        summary.failed += len(roots) - len(present)
+        return summary
 
     def remove(self, *sources: str | os.PathLike[str]) -> int:
         """Take documents out of the index; their files stay. Returns how many there were.

@@ -1,6 +1,7 @@
 """Bring an index up to date with what is on disk: what is new, changed, renamed or gone."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import signal
@@ -51,6 +52,7 @@ class Summary:
         pages: pages embedded.
         current: the file at work.
         seconds: time taken.
+        unreadable: folders that could not be looked into; what the index holds of them stays.
     """
 
     files: int = 0
@@ -65,6 +67,7 @@ class Summary:
     pages: int = 0
     current: str = ""
     seconds: float = 0.0
+    unreadable: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -360,7 +363,10 @@ def _remove_gone(run: _Run, roots: Sequence[str]) -> None:
     gone = [
         document
         for name, document in run.known.items()
-        if name not in run.present and not is_address(name) and any(is_below(name, root) for root in folders)
+        if name not in run.present
+        and not is_address(name)
+        and any(is_below(name, root) for root in folders)
+        and not any(is_below(name, folder) for folder in run.summary.unreadable)
     ]
     remove(run.store, gone)
     run.summary.removed += len(gone)
@@ -405,11 +411,20 @@ def _walk(roots: Iterable[str], summary: Summary, listeners: Listeners) -> Itera
 def _files(folder: Path, summary: Summary, listeners: Listeners) -> Iterator[Path]:
     def refused(error: OSError) -> None:
         summary.failed += 1
-        listeners.failure(name_of(Path(os.fsdecode(error.filename))), f"this folder cannot be read: {error.strerror}")
+        summary.unreadable.append(name_of(Path(os.fsdecode(error.filename))))
+        reason = f"this folder cannot be read: {error.strerror}; what the index holds of it stays"
+        listeners.failure(summary.unreadable[-1], reason)
 
     for here, folders, files in os.walk(folder, onerror=refused):
+        if not os.access(here, os.X_OK):
+            # It tells names, and lets nobody look at what they stand for.
+            refused(PermissionError(errno.EACCES, os.strerror(errno.EACCES), here))
+            folders[:] = []
+            continue
         # Hidden folders hold caches and histories, and an index does not index itself.
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not Path(here, name, "documents.lance").exists())
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not os.path.exists(os.path.join(here, name, "documents.lance"))
+        )
         for name in sorted(files):
             path = Path(here, name)
             if name.startswith(".") or not kind_of_name(path):

@@ -40,7 +40,7 @@ from lancedb.query import AsyncFTSQuery, AsyncVectorQuery, MultiMatchQuery
 from numpy.typing import NDArray
 
 from visir.errors import StoreError
-from visir.index.filters import filter_errors
+from visir.index.filters import filter_errors, in_words
 from visir.index.locks import LockedFile
 from visir.screenshot import Box, Screenshot
 
@@ -189,7 +189,9 @@ class Store:
         self.folder = folder
         try:
             self.settings: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
+        except ValueError as error:
+            raise StoreError(f"{folder / 'index.json'} is damaged: delete {folder} and index again") from error
+        except OSError as error:
             if replaced_place(folder).exists():
                 raise StoreError(f"a rebuild of {folder} was broken off at its end: `visir rebuild` ends it") from error
             raise StoreError(f"there is no index in {folder}: make one with `visir index PATH`") from error
@@ -217,6 +219,11 @@ class Store:
             with LockedFile(folder / "create.lock"):
                 if not (folder / "index.json").exists():
                     database = lancedb.connect(str(folder))
+                    with suppress(ValueError, RuntimeError):
+                        if database.open_table("pages").count_rows():
+                            raise StoreError(
+                                f"{folder} holds pages, but its index.json, which says what model made them, is gone: delete the folder"
+                            )
                     database.create_table("documents", schema=DOCUMENTS, mode="overwrite")
                     database.create_table("pages", schema=page_schema(model["dim"]), mode="overwrite")
                     # Written last: a folder without it is not an index, and is made anew.
@@ -314,7 +321,7 @@ class Store:
         Raises:
             QueryError: the filter makes no sense.
         """
-        with filter_errors():
+        with filter_errors(where):
             return int(self._pages.count_rows(where))
 
     def find(self, vector: NDArray[np.float32], words: str, count: int, where: str = "") -> tuple[pa.Table, pa.Table]:
@@ -338,7 +345,7 @@ class Store:
             away = f"NOT ({one_of('edition', excluded.tolist())})" if len(excluded) else ""
             condition = " AND ".join(part for part in (f"({where})" if where else "", away) if part)
             (near, matching), live = self._ask(
-                self._nearest(vector, count, condition, _WHOLE), self._matching(words, count, condition, _WHOLE)
+                where, self._nearest(vector, count, condition, _WHOLE), self._matching(words, count, condition, _WHOLE)
             )
             found = np.concatenate([near["edition"].to_numpy(), matching["edition"].to_numpy()])
             # One look at what counts judges both: what was found, and what was not looked at since it did not count before.
@@ -349,11 +356,11 @@ class Store:
 
     def nearest(self, vector: NDArray[np.float32], count: int, where: str = "") -> pa.Table:
         """Return the places of the nearest pages, those that do not count included: edition, path, page, ``_distance``; see `find`."""
-        return self._ask(self._nearest(vector, count, where, _PLACE))[0][0]
+        return self._ask(where, self._nearest(vector, count, where, _PLACE))[0][0]
 
     def matching(self, words: str, count: int, where: str = "") -> pa.Table:
         """Return the places of the pages that hold most of the words, as `nearest` does, with ``_score``."""
-        return self._ask(self._matching(words, count, where, _PLACE))[0][0]
+        return self._ask(where, self._matching(words, count, where, _PLACE))[0][0]
 
     def _nearest(self, vector: NDArray[np.float32], count: int, where: str, columns: Sequence[str]) -> _Question:
         query = self._searched_pages.query().nearest_to(vector).column("vector").distance_type("cosine")
@@ -372,7 +379,7 @@ class Store:
         query = query.select([*columns, "_score"]).limit(count)
         return query.where(where) if where else query
 
-    def _ask(self, *questions: _Question) -> tuple[list[pa.Table], NDArray[np.int64]]:
+    def _ask(self, where: str, *questions: _Question) -> tuple[list[pa.Table], NDArray[np.int64]]:
         """Ask everything at once; return the answers, and the editions that count meanwhile."""
 
         async def ask() -> list[Any]:
@@ -384,7 +391,7 @@ class Store:
                     raise answer
             return told
 
-        with filter_errors():
+        with filter_errors(where):
             live, *told = _run(ask())
         answers = iter(told)
         return [next(answers) if question else _NOTHING for question in questions], live
@@ -398,7 +405,7 @@ class Store:
             query = self._pages.search().select(wanted)
             if where:
                 query = query.where(where)
-            with filter_errors():
+            with filter_errors(where):
                 table = query.limit(self._pages.count_rows() + 1_000_000).to_arrow()
             editions = table["edition"].to_numpy()
             if self.is_live(np.setdiff1d(live, editions)).all():
@@ -578,9 +585,9 @@ def _persist(commit: Callable[[], _T]) -> _T:
         except (RuntimeError, OSError, ValueError) as error:
             message = str(error)
             if "onflict" not in message or attempt == _TRIES - 1:
-                if isinstance(error, OSError) or "No space" in message:
-                    raise StoreError(f"the index cannot be written: {message.splitlines()[0][:200]}") from error
-                raise
+                if isinstance(error, ValueError):
+                    raise
+                raise StoreError(f"the index cannot be written: {in_words(error)}") from error
             _log.debug("commit conflict, attempt %d", attempt)
             time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))
     raise AssertionError("unreachable")

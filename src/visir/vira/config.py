@@ -75,7 +75,7 @@ def read_config(path: Path, from_index: Path | None = None) -> Config:
     path = path if path.is_file() or not shipped.is_file() else shipped
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read as a recipe: {error}") from error
     known = {entry.name for entry in fields(Config)}
     if unknown := sorted(set(values) - known):
