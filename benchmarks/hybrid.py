@@ -30,6 +30,7 @@ class TextLayers:
     """Stands where an index's capturing stands; gives each picture with the words that its source told."""
 
     options = CaptureOptions()
+    cut = False
 
     def __init__(self, told: dict[str, str]) -> None:
         self._told = told

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -112,11 +113,11 @@ def test_the_gate_fails_loudly_and_leaves_nothing(folders, tmp_path, monkeypatch
     made.save_pretrained(str(tmp_path / "wild"))
     embedder = SentenceEmbedder.load(str(tmp_path / "wild"), "cpu", "float32")
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "mine.txt").write_text("not to be lost")
+    (tmp_path / "old" / "config.json").write_text('{"kind": "clip-onnx"}')
     with pytest.raises(ModelError, match=r"strays from the model: mean cosine 0\.\d+ \(at least 0\.995\)") as caught:
         export_clip(embedder, tmp_path / "old", "int8", ITEMS, PAGES)
     assert "\n" not in str(caught.value)
-    assert [path.name for path in (tmp_path / "old").iterdir()] == ["mine.txt"]
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["config.json"]
 
 
 def test_recall_alone_can_fail_the_gate(folders):
@@ -166,3 +167,20 @@ def test_a_folder_of_somebody_else_is_not_replaced(tmp_path):
         with pytest.raises(ModelError, match="holds something else"):
             export_clip(embedder, place, "int8", ITEMS, PAGES)
     assert (tmp_path / "precious" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_learned_fusion_runs_in_openvino_on_one_thread(tmp_path):
+    pytest.importorskip("openvino")
+    made = unise_clip(str(tiny_clip(tmp_path / "clip", width=64, image=32, patch=8, dim=64)), "learned")
+    made[0].mixer.outside.bias.data.normal_(0, 0.001)
+    made.save_pretrained(str(tmp_path / "unise"))
+    export = f"""
+from pathlib import Path
+from visir.train.export_gate import export_model
+export_model({str(tmp_path / "unise")!r}, Path({str(tmp_path / "copy")!r}), "fp32", "shapes", 10)
+"""
+    # In a process of its own: what OpenVINO did here could not be caught.
+    done = subprocess.run([sys.executable, "-c", export], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "copy" / "fusion.onnx").is_file()
