@@ -1,10 +1,11 @@
-"""Every error that visir raises on purpose.
+"""The errors that visir raises on purpose; the server's own stand beside it, in `visir.serve`.
 
     VisirError
     ├── CaptureError            a source could not be turned into screenshots
     │   ├── UnsupportedError    no renderer knows this kind of file
     │   ├── MissingToolError    the renderer is not installed
     │   ├── PartialCaptureError some pages could not be drawn, the others were
+    │   ├── NoPageError         a web address serves a file
     │   └── CaptureTimeout      the renderer took too long
     ├── StoreError              the index could not be opened or written
     │   └── ModelMismatchError  the index was built with another model

@@ -83,10 +83,10 @@ def test_a_condition_that_does_more_than_compare_is_refused(client, where):
 def test_senseless_queries_are_one_clear_line(client, shelf):
     for query, status, told in [
         ({}, 400, "the query is empty"),
-        ({"image": b"no picture"}, 422, "content is something else"),
+        ({"image": b"no picture"}, 422, "is no picture that visir reads"),
         ({"like": (str(shelf / "nothing.pdf"), 1)}, 404, "is not in the index"),
         ({"like": (str(shelf / "bread.pdf"), 9)}, 404, "has no page 9"),
-        ({"like": (str(shelf / "bread.pdf"), 1), "image": b"x" * 30}, 422, "content is something else"),
+        ({"like": (str(shelf / "bread.pdf"), 1), "image": b"x" * 30}, 422, "is no picture that visir reads"),
     ]:
         with pytest.raises(RequestError, match=told) as caught:
             client.search(**query)

@@ -128,6 +128,20 @@ def test_a_query_that_cannot_be_embedded_fails_alone():
                 future.result()
 
 
+def test_a_batch_that_goes_wrong_as_a_whole_leaves_nobody_waiting():
+    sizes = []
+
+    def observe(size):
+        sizes.append(size)
+        if len(sizes) == 1:
+            raise RuntimeError("told for the test")
+
+    embedder = BatchedEmbedder(load_embedder("text"), observe)
+    with pytest.raises(RuntimeError, match="told for the test"):
+        embedder.encode_query(["one", "two"])
+    assert embedder.encode_query(["three"]).shape == (1, embedder.dim)
+
+
 def test_a_gate_lets_some_work_some_wait_and_turns_the_rest_away():
     async def main():
         gate, release = Gate(2, 3), threading.Event()

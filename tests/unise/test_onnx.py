@@ -171,3 +171,9 @@ def test_a_model_whose_settings_are_no_table_is_one_clear_line(tmp_path, content
     (tmp_path / "config.json").write_text(content, encoding="latin-1")
     with pytest.raises(ModelError, match="there is no model"):
         load_embedder(str(tmp_path))
+
+
+@pytest.mark.parametrize("device", ["foo", "openvin", "cuda:x", ""])
+def test_what_is_no_device_is_refused(device):
+    with pytest.raises(ModelError, match="there is no device"):
+        device_for("unise-mini", device)

@@ -7,9 +7,6 @@ from pathlib import Path
 from visir.errors import BenchmarkError
 from visir.unise.hub import reach_hub
 
-OFFICIAL = "marsh123/MVRB"
-"""The paper's benchmark on the hub."""
-
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 
 

@@ -72,6 +72,10 @@ class BatchedEmbedder:
             try:
                 for kind in dict.fromkeys(one.instruction for one in batch):
                     self._embed([one for one in batch if one.instruction == kind], kind)
+            except Exception as error:  # whatever it was, nobody may wait for ever for what this thread has taken
+                for one in batch:
+                    if not one.done:
+                        one.error = error
             finally:
                 with self._change:
                     self._is_embedding = False

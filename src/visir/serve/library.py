@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote as percent
 
 from visir.capture import Worker
-from visir.errors import QueryError, VisirError
+from visir.errors import CaptureError, QueryError, VisirError
 from visir.index import Index, SearchOptions
 from visir.index.paths import is_address, is_below, name_of, path_of
 from visir.index.search import search
@@ -112,7 +112,13 @@ class Library:
             # The ending is a promise that capture holds the content to: a picture, or an error.
             path = Path(folder, "the picture.png")
             path.write_bytes(encoded)
-            pages = list(self._reader.capture(str(path)))
+            try:
+                pages = list(self._reader.capture(str(path)))
+            except CaptureError as error:
+                if not error.reason.startswith("is named"):
+                    raise
+                # Its sender has named nothing.
+                raise CaptureError(str(path), "is no picture that visir reads: send PNG, JPEG, WebP, TIFF, GIF or BMP") from error
         shot = replace(pages[0], uri="", title="")
         with self._remembering:
             self._read[digest] = shot

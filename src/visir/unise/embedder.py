@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from visir.unise.instructions import SEARCH
 Vectors = NDArray[np.float32]
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "unise-mini"
+_DEVICES = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d+)?|openvino")
 _IN_OPENVINO = ("clip-onnx", "unise-mini")
 
 
@@ -114,7 +116,13 @@ def wanted_device() -> str:
 
 
 def device_for(name: str, device: str) -> str:
-    """Return the device for a model where one is named for several: a GPU is for those that run in torch, OpenVINO for those it can run."""
+    """Return the device for a model where one is named for several: a GPU is for those that run in torch, OpenVINO for those it can run.
+
+    Raises:
+        ModelError: it is the name of no device.
+    """
+    if not _DEVICES.fullmatch(device):
+        raise ModelError(f"there is no device {device!r}: name auto, cpu, cuda, cuda:1, mps, xpu or openvino")
     folder = _folder_of(name)
     if device == "openvino":
         return device if _config_of(folder).get("kind") in _IN_OPENVINO else "auto"

@@ -22,8 +22,3 @@ BY_KIND = {
 
 SEARCH = "Find the page that answers the query."
 """Instruction for a person's search."""
-
-
-def with_instruction(instruction: str, text: str) -> str:
-    """Fill the query side of UniSE's template for text-only use: the task, then the query."""
-    return f"[Task] {instruction} [Query] {text}" if instruction else text

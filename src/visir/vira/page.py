@@ -6,8 +6,6 @@ from functools import cached_property
 
 from visir.screenshot import Screenshot
 
-SPLITS = ("train", "dev")
-
 
 @dataclass(frozen=True)
 class Page:
