@@ -148,13 +148,13 @@ def test_a_document_replaced_in_the_middle_of_a_search_is_shown_once(replaceable
     index, writer, replace = replaceable
     ask, waiting = index.store._ask, [None]
 
-    def replaced_between(*questions):
+    def replaced_between(where, *questions):
         if not waiting:
-            return ask(*questions)
+            return ask(where, *questions)
         waiting.pop()
-        (near,), live_before = ask(questions[0])
+        (near,), live_before = ask(where, questions[0])
         replace()
-        (matching,), live_after = ask(questions[1])
+        (matching,), live_after = ask(where, questions[1])
         return [near, matching], live_before if judged == "before" else live_after
 
     monkeypatch.setattr(index.store, "_ask", replaced_between)
