@@ -2,7 +2,7 @@
 # make devset  build the development benchmark in data/dev
 # make vira    build the training set in data/vira (hours); RECIPE=small for a small one
 # make test    install what the tests need, run every check
-# make unise-mini   train the default model anew, from nothing: its reader, its text encoder, what pages look like (a day; see docs/training.md);
+# make unise-mini   train the default model anew, from nothing: its reader, its text encoder, what pages look like (some five hours; see docs/training.md);
 #                   TRIAL=--smoke makes only a few steps of each, in a copy of this folder: what ships is written over
 PYTHON ?= python3
 RECIPE ?= full
