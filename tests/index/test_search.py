@@ -173,3 +173,13 @@ def test_pictures_with_hardly_a_word_are_found_by_smaller_copies(open_index, tmp
         first, second = index.search(Query(image=Screenshot.from_image(scene(number).resize((240, 160)))), count=2)
         assert Path(first.uri).stem == str(number)
         assert first.score > max(50, second.score + 10)
+
+
+def test_a_word_that_was_read_off_a_picture_is_marked_once(open_index, tmp_path):
+    (tmp_path / "hall.png").write_bytes(draw_png(["The turbine hall", "of the old mill"]))
+    index = open_index()
+    index.add(tmp_path / "hall.png")
+    for query in ("turbine", "turbine hall", "the turbine turbine"):
+        [hit] = index.search(query)
+        assert hit.boxes
+        assert len(hit.boxes) == len(set(hit.boxes)), query

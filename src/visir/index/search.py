@@ -185,7 +185,7 @@ def _hit(store: Store, tokens: Sequence[str], score: float, row: _Candidate) -> 
     found = [not wanted.isdisjoint(tokens_of(word)) for word in words]
     boxes = unpack_boxes(columns["boxes"])
     marked = tuple(_box(boxes[number]) for number, hit in enumerate(found) if hit) if len(boxes) == len(words) else ()
-    marked = row.places or marked
+    marked = tuple(dict.fromkeys(row.places)) or marked
     snippet, marks = _snippet(words, found)
     picture = str(store.picture(columns["edition"], columns["page"]))
     return Hit(columns["path"], columns["page"], round(100 * score, 1), row.title, snippet, marks, marked, picture)
