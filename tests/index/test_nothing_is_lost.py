@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -169,7 +170,9 @@ def test_a_file_of_any_time_is_indexed(library, open_index, when):
     assert index.add(library).indexed == 4
     assert index.refresh().unchanged == 4
     [date] = {row["date"] for row in index.store.scan_pages(["path", "date"]).to_pylist() if row["path"].endswith("note.txt")}
-    assert date[:4] in {0: ("1970",), -3 * 10**9: ("1874", "1901")}.get(when, ("2262", "2446"))
+    # File systems have limits of their own, and the index those of 64 bits.
+    kept = min((library / "note.txt").stat().st_mtime_ns, 2**63 - 1)
+    assert date == datetime.fromtimestamp(kept / 1e9, UTC).date().isoformat()
 
 
 def test_files_that_other_programs_leave_in_an_index_stop_nothing(library, open_index):
@@ -222,9 +225,12 @@ def test_a_folder_that_cannot_be_looked_into_keeps_its_documents_and_stops_nothi
     (library / "bread.pdf").rename(library / "inner" / "bread.pdf")
     (library / "inner").chmod(0o777)
 
+    # Without root's right to read everything, where the tests run as root.
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    if drop and subprocess.run([*drop, "true"], capture_output=True).returncode:
+        pytest.skip("this root may not give rights away")
+
     def visir(*words):
-        # Without root's right to read everything, where the tests run as root.
-        drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"] if os.geteuid() == 0 else []
         command = [*drop, sys.executable, "-m", "visir.cli.main", *words, "--index", str(tmp_path / "index")]
         return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
