@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -42,3 +43,12 @@ def test_a_torch_model_without_torch_names_the_extra(tmp_path):
     )
     told = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "pip install 'visir[train]'" in told.stdout
+
+
+@pytest.mark.parametrize("first", ["import visir; visir.load_embedder().encode_query(['rye'])", "import visir.unise.onnx, onnxruntime"])
+def test_nothing_that_is_loaded_reports_on_its_user(tmp_path, first):
+    # onnxruntime's wheels for Linux keep a number for the device, and look up where to send what they count, from their import on.
+    environment = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    watch = "import time; time.sleep(4)"
+    subprocess.run([sys.executable, "-c", f"{first}; {watch}"], env={**environment, "HOME": str(tmp_path)}, check=True, timeout=120)
+    assert [path for path in tmp_path.rglob("*") if "Microsoft" in path.parts] == []

@@ -10,7 +10,11 @@
             print(hit.score, hit.uri, hit.page)
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# onnxruntime's wheels for Linux count what is done with them and send it away, from their import on; its own function comes too late.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from visir.capture import CaptureOptions, capture
 from visir.errors import VisirError
