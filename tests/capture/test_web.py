@@ -6,6 +6,7 @@ import http.server
 import io
 import itertools
 import os
+import re
 import shutil
 import signal
 import struct
@@ -654,3 +655,20 @@ def test_moving_pictures_are_one_picture(browser, folder):
     for _ in range(3):
         (shot,) = browser.capture(path)
         assert has_colour(shot, (255, 0, 0))
+
+
+@pytest.mark.slow
+def test_the_browser_itself_asks_nobody(tmp_path):
+    log, page = tmp_path / "net.json", tmp_path / "page.html"
+    page.write_text("<p>a page from disk</p>")
+    # In a process of its own, since one thread drives one browser. It asks a little while after it began.
+    code = (
+        "import sys, time\nfrom visir.capture import web\nfrom visir.capture.options import CaptureOptions\n"
+        "web._FLAGS = (*web._FLAGS, '--log-net-log=' + sys.argv[1])\nbrowser = web.Browser(CaptureOptions())\n"
+        "assert len(list(browser.capture(sys.argv[2]))) == 1\ntime.sleep(15)\nbrowser.close()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(log), str(page)], check=True, timeout=120)
+    told = log.read_text()
+    assert "HOST_RESOLVER" in told
+    asked = set(re.findall(r'"host":"([^"]+)"', told))
+    assert {host for host in asked if not re.search(r"^(\w+://)?(127\.0\.0\.1|localhost)\b", host)} == set()

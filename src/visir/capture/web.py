@@ -55,6 +55,8 @@ _FLAGS = (
     *("--headless=new", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync", "--disable-background-networking"),
     *("--disable-component-update", "--disable-dev-shm-usage", "--disable-lcd-text", "--disable-checker-imaging", "--no-pings"),
     *("--dns-prefetch-disable", "--force-webrtc-ip-handling-policy=disable_non_proxied_udp"),
+    # Whoever is signed in, and what there is to update, Chromium asks of its makers whatever else it is told: here nobody answers.
+    *("--gaia-url=https://127.0.0.1:9", "--component-updater=url-source=https://127.0.0.1:9"),
     "--blink-settings=imageAnimationPolicy=2,primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
 )
 _INSTALL = "install Chromium, Chrome or Edge, or set VISIR_CHROMIUM to the path of its program"
