@@ -228,6 +228,16 @@ def test_adapters_merge_exactly_and_alone_are_trained(tmp_path, base):
     assert not any("lora" in path.name or "adapter" in path.name for path in folder.rglob("*"))
 
 
+def test_adapters_take_activations_in_16_bits_as_they_come(tmp_path):
+    run = PairRun(recipe((1, 0), lora=2, precision="bf16"), tmp_path)
+    met = set()
+    for name, layer in run.model.named_modules():
+        if "lora_A." in name and "layers.1.mlp.fc2" in name:
+            layer.register_forward_pre_hook(lambda _, inputs: met.add(inputs[0].dtype))
+    losses(run)
+    assert met == {torch.bfloat16}
+
+
 def test_a_share_of_the_adapters_is_merged(tmp_path):
     layer = "text_model.encoder.layers.0.mlp.fc1.weight"
     weights = {}
