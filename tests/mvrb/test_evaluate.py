@@ -11,7 +11,7 @@ from make import write_benchmark
 from PIL import Image
 
 from visir.cli.main import app
-from visir.errors import BenchmarkError, ModelError
+from visir.errors import BenchmarkError, MissingToolError, ModelError
 from visir.mvrb.baselines import check_names, load_retriever
 from visir.mvrb.baselines.embedding import EmbeddingRetriever
 from visir.mvrb.baselines.regions import RegionRetriever
@@ -29,6 +29,17 @@ def evaluations(folder, cache_file):
     found = {name: evaluate(tasks, load_retriever(name, cache)) for name in ("text", "ocr-bm25", "random", "grey")}
     cache.close()
     return found
+
+
+def test_tesseract_reads_the_languages_that_are_named(folder, tmp_path):
+    cache, benchmark = Cache(tmp_path / "cache.sqlite"), Benchmark(folder)
+    tasks = prepare(benchmark, benchmark.chosen(["document"]))
+    english, other = (evaluate(tasks, load_retriever("ocr-bm25", cache, ocr_language=codes)) for codes in ("eng", "osd+eng"))
+    assert english.overall["recall_at_1"] == other.overall["recall_at_1"] == 1
+    assert english.computed == other.computed > 0  # what one language gave is not taken for the other's
+    with pytest.raises(MissingToolError, match="tesseract-ocr-xyz"):
+        evaluate(tasks, load_retriever("ocr-bm25", cache, ocr_language="eng+xyz"))
+    cache.close()
 
 
 def test_a_model_that_gives_regions_is_measured_as_search_uses_it(tmp_path):

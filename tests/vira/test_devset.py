@@ -133,9 +133,22 @@ def test_a_line_copied_from_the_page_is_no_question():
     assert [query["q_text"] for query in queries] == ["what it is about"]
 
 
+_BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
+
+
+def test_other_languages_are_asked_for_in_their_own(dev, tmp_path):
+    command = [sys.executable, str(_BENCHMARKS / "languages.py"), str(dev), "-o", str(tmp_path)]
+    subprocess.run(command, capture_output=True, timeout=300, check=True)
+    benchmark = Benchmark(tmp_path)
+    assert benchmark.names == ["SR/encyclopedia"]
+    task = benchmark.task("SR/encyclopedia")
+    assert {row.language for row in task.queries} <= {"es", "fr"}
+    assert len(task.candidates) > len(task.queries) > 0
+    assert all(task.candidates[min(right)].screenshot().encoded for right in task.targets)
+
+
 def test_the_default_search_is_compared_with_words_alone(dev):
-    script = Path(__file__).parent.parent.parent / "benchmarks" / "hybrid.py"
-    command = [sys.executable, str(script), str(dev), "--task", "SR/encyclopedia"]
+    command = [sys.executable, str(_BENCHMARKS / "hybrid.py"), str(dev), "--task", "SR/encyclopedia"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     assert "| task | words alone | meaning alone | both | both - words | p |" in done.stdout
     assert re.search(r"^\| SR/encyclopedia \| [\d.]+ \| [\d.]+ \| [\d.]+ \|", done.stdout, re.M)

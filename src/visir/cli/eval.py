@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from visir.cli.common import JsonOption, missing_extra, print_json, say
+from visir.cli.common import JsonOption, OcrLanguageOption, missing_extra, print_json, say
 
 TaskOption = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="Only tasks whose names hold this; repeatable.")]
 CacheOption = Annotated[Path | None, typer.Option("--cache", metavar="FILE", help="Where vectors are kept (else your cache folder).")]
@@ -25,6 +25,7 @@ def eval(
         typer.Option("-o", "--output", metavar="DIR", help="Write MODEL.json there, for `visir report`.", file_okay=False),
     ] = None,
     device: DeviceOption = "auto",
+    ocr_language: OcrLanguageOption = "eng",
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,7 +54,7 @@ def eval(
     say(f"measuring {len(tasks)} {'task' if len(tasks) == 1 else 'tasks'} of {benchmark}")
     evaluations = []
     for name in names:
-        evaluations.append(evaluate(tasks, load_retriever(name, vectors, device), say))
+        evaluations.append(evaluate(tasks, load_retriever(name, vectors, device, ocr_language), say))
         if output is not None:
             say(f"wrote {save(evaluations[-1], data.folder, output)}")
     vectors.close()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from visir.cli.common import JsonOption, missing_extra, print_json, say
+from visir.cli.common import JsonOption, OcrLanguageOption, missing_extra, print_json, say
 from visir.cli.eval import CacheOption, DeviceOption, TaskOption, default_cache
 
 _NAMES = "chart, composed, cost, growth, held-out, languages, negatives, resolution, mteb"
@@ -35,6 +35,7 @@ def experiment(
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write NAME.md and NAME.json there too.", file_okay=False)
     ] = None,
     device: DeviceOption = "auto",
+    ocr_language: OcrLanguageOption = "eng",
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -67,6 +68,7 @@ def experiment(
         sizes=size or [],
         distractors=distractors,
         device=device,
+        ocr_language=ocr_language,
         tell=say,
     )
     if name == "mteb":

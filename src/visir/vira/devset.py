@@ -189,8 +189,8 @@ def build(folder: Path, corpora: Corpora, sizes: dict[str, int], say: Callable[[
             continue
         place = folder / spec.name
         place.mkdir(parents=True, exist_ok=True)
-        _write_lines(place / "corpus.jsonl", candidates)
-        _write_lines(place / "query.jsonl", queries)
+        write_lines(place / "corpus.jsonl", candidates)
+        write_lines(place / "query.jsonl", queries)
         say(f"{spec.name}: {len(queries)} queries, {len(candidates)} candidates")
 
 
@@ -215,7 +215,7 @@ def capture(folder: Path, corpora: Corpora, domain: str, most: int, say: Callabl
                 if len(found) == most:
                     break
         os.replace(f"{archive}.new", archive)
-        _write_lines(listed, [vars(meta) for meta in found])
+        write_lines(listed, [vars(meta) for meta in found])
     with listed.open(encoding="utf-8") as file:
         return [Meta(**json.loads(line)) for line in file]
 
@@ -285,7 +285,8 @@ def _find_texts(spec: Spec, asked: list[tuple[Meta, str, str]], pages: list[Meta
     return queries, [{"text": text, "image": "", "content": text} for text in texts]
 
 
-def _write_lines(path: Path, rows: Iterable[Row]) -> None:
+def write_lines(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows of JSON, all or nothing."""
     new = path.with_name(path.name + ".new")
     with new.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -43,7 +43,7 @@ def parted(name: str) -> tuple[str, str]:
     return name.removesuffix(part), part
 
 
-def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
+def load_retriever(name: str, cache: Cache, device: str = "auto", ocr_language: str = "eng") -> Retriever:
     """Return a baseline by name, or the model of that name or folder.
 
     Args:
@@ -52,6 +52,7 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
             ``:regions`` stands for the one or the other alone.
         cache: keeps vectors and texts.
         device: where to run what can run there, a model or RapidOCR; see `device_for`.
+        ocr_language: language codes of tesseract, joined by ``+``, for baselines that it reads for.
 
     Raises:
         ModelError: there is none of that name.
@@ -63,7 +64,7 @@ def load_retriever(name: str, cache: Cache, device: str = "auto") -> Retriever:
     plain = name.removeprefix(_RAPIDOCR)
 
     def engine() -> Engine:
-        return Tesseract() if plain == name else RapidOcr(device)
+        return Tesseract(ocr_language) if plain == name else RapidOcr(device)
 
     if plain in ("ocr-bm25", "bm25"):
         return Bm25(cache, engine())

@@ -32,22 +32,26 @@ class Engine(Protocol):
 
 
 class Tesseract:
-    """Tesseract's program, English.
+    """Tesseract's program.
+
+    Args:
+        languages: its language codes, joined by ``+``.
 
     Raises:
         ModelError: it is not installed.
     """
 
     name = "ocr"
-    revision = "tesseract-eng"
 
-    def __init__(self) -> None:
+    def __init__(self, languages: str = "eng") -> None:
+        self._languages = languages
+        self.revision = f"tesseract-{languages}"
         if find_tesseract() is None:
             raise ModelError("the OCR baselines need tesseract: install it (Debian and Ubuntu: apt install tesseract-ocr)")
 
     def read(self, screenshot: Screenshot) -> str:
         """Return the words; see `Engine`."""
-        return read_words(screenshot).text
+        return read_words(screenshot, self._languages).text
 
 
 class RapidOcr:

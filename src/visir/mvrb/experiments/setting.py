@@ -27,6 +27,7 @@ class Setting:
         sizes: sizes that an experiment goes through; it has its own where there are none.
         distractors: a folder of further pictures.
         device: where models run that need torch.
+        ocr_language: language codes of tesseract, joined by ``+``.
         tell: called with a line of progress now and then.
     """
 
@@ -38,6 +39,7 @@ class Setting:
     sizes: Sequence[int] = ()
     distractors: Path | None = None
     device: str = "auto"
+    ocr_language: str = "eng"
     tell: Tell = field(default=lambda line: None)
 
     def tasks(self, meta: str | None = None, pattern: str = "") -> list[TaskData]:
@@ -70,7 +72,7 @@ class Setting:
         if len(self.models) < least:
             raise BenchmarkError(f"name {least} models, each with --model: the one that the others are held against first")
         for name in self.models:
-            yield load_retriever(name, self.cache, self.device)
+            yield load_retriever(name, self.cache, self.device, self.ocr_language)
 
     def embedding_retrievers(self) -> Iterator[EmbeddingRetriever]:
         """Load one model after the other; each must be one with a single vector an input.
