@@ -258,6 +258,31 @@ def test_type_of_common_sizes_is_read_whatever_its_size(model, size):
     assert len(read) <= len(words) + 1, read
 
 
+LONG = [
+    "removeallemptystaves",
+    "attribution-sharealike",
+    "semicolon-separated",
+    "improvisations",
+    "fingeringorientations",
+    "counterrevolutionaries",
+    "incomprehensibilities",
+    "kombinationsfältet",
+    "electroencephalography",
+    "internationalization",
+]
+
+
+@pytest.mark.parametrize("name", ["sans", "mono"])
+def test_long_words_are_read_to_both_ends(model, name):
+    image = Image.new("RGB", (700, 500), "white")
+    pen, font = ImageDraw.Draw(image), face(name, 20).shaped
+    for number, word in enumerate(LONG):
+        pen.text((30, 20 + 46 * number), f"the {word} of", font=font, fill="black")
+    read = plain(model.read(Screenshot.from_image(image)).text)
+    # Before edges were sought farther off the longer the word is, two and four of them were.
+    assert sum(word in read for word in LONG) >= 7, read
+
+
 def test_small_labels_on_a_screen_are_read(model):
     screen = Image.new("RGB", (1280, 720), "white")
     pen = ImageDraw.Draw(screen)

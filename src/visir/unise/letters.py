@@ -28,9 +28,10 @@ CLASSES = len(ALPHABET) + 2
 PARTS = 8
 """Columns of a cell of the fine map."""
 
-# In heights of a word: how far outside its box, and inside, the gap before it is looked for; and the least chance of a gap, as a logarithm.
-_OUTSIDE, _INSIDE = 0.45, 0.45
-_GAP = -3.0
+# By how much a word's edge is wrong: a share of its height, and one of its width's square over its height, for long words' are less sure.
+_EDGE, _LONG = 0.1, 0.01
+# Edges are sought within so many times as much.
+_REACH = 5.0
 _NEVER = -1e4
 # Words that are gone through in step, those of like width together.
 _TOGETHER = 256
@@ -91,25 +92,32 @@ class Speller:
 
         Args:
             fine: the tower's map (c, h, w).
-            boxes: (k, 4) in fractions of the page; their edges may be wrong by half a letter.
+            boxes: (k, 4) in fractions of the page; see `_EDGE` for how wrong their edges may be.
         """
         _, high, wide = fine.shape
-        # A column is a pixel wide, and so is a unit of height: edges are sought within shares of the word's height.
-        reach = (boxes[:, 3] - boxes[:, 1]) * high * PARTS
-        room = np.stack([-reach, np.zeros_like(reach), reach, np.zeros_like(reach)], 1) * (_OUTSIDE / (wide * PARTS))
-        wider = np.clip(boxes + room, 0, 1)
+        # A column is a pixel wide, and so is a unit of height.
+        heights = np.maximum((boxes[:, 3] - boxes[:, 1]) * high * PARTS, 1.0)
+        widths = (boxes[:, 2] - boxes[:, 0]) * wide * PARTS
+        doubts = _EDGE * heights + _LONG * widths**2 / heights
+        reach = np.minimum(_REACH * doubts, (heights + widths) / 2)
+        wider = boxes.copy()
+        wider[:, 0] -= reach / (wide * PARTS)
+        wider[:, 2] += reach / (wide * PARTS)
+        wider = wider.clip(0, 1)
         before, after = (boxes[:, 0] - wider[:, 0]) * wide * PARTS, (wider[:, 2] - boxes[:, 2]) * wide * PARTS
-        return [
-            columns[_trim(columns, before[number], reach[number]) : len(columns) - _trim(columns[::-1], after[number], reach[number])]
-            for number, columns in enumerate(self.columns(fine, wider))
-        ]
+        inside = np.minimum(reach, widths / 2)
+        found = []
+        for number, columns in enumerate(self.columns(fine, wider)):
+            start = _trim(columns, before[number], inside[number], doubts[number])
+            end = len(columns) - _trim(columns[::-1], after[number], inside[number], doubts[number])
+            found.append(columns[start:end])
+        return found
 
 
-def _trim(columns: Floats, edge: float, reach: float) -> int:
-    """Return how many columns before a word are not its own: up to the surest gap near its edge, or else near the edge itself."""
-    near = columns[: int(edge + _INSIDE * reach) + 1, SPACE]
-    at = int(near.argmax()) if len(near) else 0
-    return at + 1 if len(near) and near[at] > _GAP else max(0, int(edge - 0.1 * reach))
+def _trim(columns: Floats, edge: float, room: float, doubt: float) -> int:
+    """Return how many columns before a word are not its own: up to the surest gap, the likelier the nearer its edge."""
+    near = columns[: int(edge + room) + 1, SPACE]
+    return int((near - np.abs(np.arange(len(near)) - edge) / doubt).argmax()) + 1 if len(near) else 0
 
 
 def spell(columns: Floats) -> tuple[str, float]:
